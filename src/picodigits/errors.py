@@ -1,0 +1,48 @@
+"""Every error that picodigits raises on purpose, in one tree.
+
+    PicodigitsError
+    ├── FrameError        a picture that is not a frame
+    ├── DatasetError      missing, damaged or mislabelled data
+    ├── ModelFileError    a model file that can't be read, written or run
+    ├── TrainingError     training that can't start or has nothing to learn from
+    ├── ExportError       an export that can't be made or is not equal to its model
+    └── BenchError        the emulated board
+        └── FirmwareError a CircuitPython UF2 that is missing or wrong
+
+The text follows `<thing>: got <observed>, need <expected>. <next command or likely cause>`.
+The command line prints it on one line to stderr and exits with 1.
+"""
+
+from __future__ import annotations
+
+
+class PicodigitsError(Exception):
+    """Root of all errors raised on purpose; the text tells the user what to do next."""
+
+
+class FrameError(PicodigitsError):
+    """A picture or buffer that is not a frame: wrong size, type or format."""
+
+
+class DatasetError(PicodigitsError):
+    """A dataset that is missing, damaged, truncated or mislabelled."""
+
+
+class ModelFileError(PicodigitsError):
+    """A model file that can't be read, written or run here."""
+
+
+class TrainingError(PicodigitsError):
+    """Training that can't start, or has nothing to learn from."""
+
+
+class ExportError(PicodigitsError):
+    """An export that can't be made, or that does not equal its model."""
+
+
+class BenchError(PicodigitsError):
+    """The emulated board could not be built, started or listened to."""
+
+
+class FirmwareError(BenchError):
+    """A CircuitPython UF2 that is missing, damaged or made for another board."""

@@ -1,0 +1,119 @@
+"""Run a model file over frames. Here: on the PC, with the very files that run on the board."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from picodigits.errors import FrameError, ModelFileError
+from picodigits_board import preprocess
+from picodigits_board.decide import NO_DIGIT, Decider
+from picodigits_board.modelfile import Model
+from picodigits_board.network import Network
+
+
+@dataclass(frozen=True)
+class Inks:
+    """What preprocessing made of N frames.
+
+    inks      (N, H, W) uint8, 0 = paper, 255 = full ink
+    statuses  (N,) uint8, `picodigits_board.preprocess.FOUND` and so on
+    boxes     (N, 4) int16, (top, left, bottom, right) in frame pixels, half open; -1 where nothing was found
+    """
+
+    inks: NDArray[np.uint8]
+    statuses: NDArray[np.uint8]
+    boxes: NDArray[np.int16]
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """(N,) bool: a whole digit was found."""
+        return np.equal(self.statuses, preprocess.FOUND)
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What a model read in N frames, each frame for itself.
+
+    inks         `Inks`
+    scores       (N, classes) int32
+    best         (N,) int16, the class with the highest score
+    decisions    (N,) int16, the same, or -1 where the model declines: no whole digit, or too low a confidence
+    confidences  (N,) uint8, percent
+    """
+
+    inks: Inks
+    scores: NDArray[np.int32]
+    best: NDArray[np.int16]
+    decisions: NDArray[np.int16]
+    confidences: NDArray[np.uint8]
+
+
+def make_inks(
+    frames: NDArray[np.uint16],
+    preprocess_id: str,
+    shape: tuple[int, int],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Inks:
+    """Preprocess frames (N, 60, 80) uint16 RGB565_SWAPPED to inks of `shape`, one by one, as the board does.
+
+    Raises FrameError for frames of another size, ModelFileError for a preprocessing not known here.
+    """
+    if frames.ndim != 3 or frames.shape[1:] != (preprocess.FRAME_HEIGHT, preprocess.FRAME_WIDTH):
+        raise FrameError(f"frames: got shape {frames.shape}, need (N, 60, 80). Check the camera size.")
+    try:
+        step = preprocess.make(preprocess_id, *shape)
+    except ValueError as error:
+        raise ModelFileError(str(error)) from error
+    count = len(frames)
+    inks = np.zeros((count, *shape), dtype=np.uint8)
+    statuses = np.zeros(count, dtype=np.uint8)
+    boxes = np.full((count, 4), -1, dtype=np.int16)
+    flat = frames.astype("<u2").view(np.uint8).reshape(count, preprocess.FRAME_BYTES)
+    for i in range(count):
+        if i % 256 == 0:
+            progress(i, count)
+        inks[i] = step.ink(flat[i])
+        statuses[i] = step.status
+        if step.box is not None:
+            boxes[i] = step.box
+    progress(count, count)
+    return Inks(inks, statuses, boxes)
+
+
+class NumpyExecutor:
+    """A model on the PC: NumPy running `picodigits_board.preprocess`, `network` and `decide` themselves."""
+
+    name = "numpy"
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._network = Network(model)
+
+    def scores(self, inks: NDArray[np.uint8]) -> NDArray[np.int32]:
+        """Scores (N, classes) int32 of inks (N, H, W) uint8."""
+        columns: NDArray[Any] = inks.reshape(len(inks), -1).T
+        return np.asarray(self._network.run(columns)).T.astype(np.int32)
+
+    def read(
+        self, frames: NDArray[np.uint16], progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> Readings:
+        """Read frames (N, 60, 80) uint16 RGB565_SWAPPED, each for itself. Raises FrameError."""
+        model = self.model
+        shape = (model.ink_height, model.ink_width)
+        return self.decide(make_inks(frames, model.preprocess_id, shape, progress))
+
+    def decide(self, inks: Inks) -> Readings:
+        """What the network and the decision make of inks, each for itself."""
+        scores = self.scores(inks.inks)
+        decisions = np.full(len(scores), NO_DIGIT, dtype=np.int16)
+        confidences = np.zeros(len(scores), dtype=np.uint8)
+        for i, (row, found) in enumerate(zip(scores.tolist(), inks.found.tolist(), strict=True)):
+            decider = Decider(self.model.octave, self.model.min_confidence)
+            decisions[i] = decider.update(row, found)
+            confidences[i] = decider.confidence
+        return Readings(inks, scores, scores.argmax(axis=1).astype(np.int16), decisions, confidences)

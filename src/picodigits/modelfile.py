@@ -1,0 +1,195 @@
+"""Write, read and describe model files; the layout itself is `picodigits_board.modelfile`, which the board runs."""
+
+from __future__ import annotations
+
+import binascii
+import itertools
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from picodigits.errors import ModelFileError
+from picodigits.frames import replace_atomically
+from picodigits_board import modelfile as layout
+
+SUFFIX = ".pdm"
+DOT_US_PER_MAC = 1.9  # np.dot on the Pico; measured on CircuitPython 10.0.0, rp2040py 0.3.6, 125 MHz
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """activations = weights . inputs + biases, then ReLU and a rounded shift unless it is the last layer.
+
+    weights  (outputs, inputs) int8
+    biases   (outputs,) int32
+    shift    0..24 bits, 0 for the last layer
+    """
+
+    weights: NDArray[np.int8]
+    biases: NDArray[np.int32]
+    shift: int = 0
+
+    def largest_accumulator(self) -> int:
+        """Upper bound of |any partial sum|, for inputs of 0..255."""
+        sums = np.abs(self.weights.astype(np.int64)).sum(axis=1) * 255 + np.abs(self.biases.astype(np.int64))
+        return int(sums.max())
+
+
+def pack(
+    *,
+    name: str,
+    preprocess_id: str,
+    ink_shape: tuple[int, int],
+    labels: Sequence[str],
+    layers: Sequence[DenseLayer],
+    octave: int,
+    min_confidence: int,
+) -> bytes:
+    """The bytes of a model file, checked by reading them back as the board does.
+
+    octave          a score lower by this much is half as likely, 1..2**24
+    min_confidence  percent, 0..100
+    Raises ModelFileError where something does not fit the format, or an accumulator could reach 2**24.
+    """
+    for number, layer in enumerate(layers):
+        if layer.weights.dtype != np.int8 or layer.biases.dtype != np.int32:
+            raise ModelFileError(
+                f"layer {number}: got {layer.weights.dtype} weights and {layer.biases.dtype} biases, "
+                "need int8 and int32. Quantise them first."
+            )
+        largest = layer.largest_accumulator()
+        if largest >= layout.MAX_ACCUMULATOR:
+            raise ModelFileError(
+                f"layer {number}: got an accumulator of up to {largest}, need less than 2**24. "
+                "Use fewer inputs or smaller weights."
+            )
+    label_block = _padded("\n".join(labels).encode())
+    at = layout.HEADER_BYTES + len(label_block) + layout.LAYER_BYTES * len(layers)
+    descriptors = b""
+    numbers = b""
+    for number, layer in enumerate(layers):
+        outputs, inputs = layer.weights.shape
+        flags = 0 if number == len(layers) - 1 else layout.RELU
+        descriptors += struct.pack(
+            layout.LAYER, layout.DENSE, flags, layer.shift, 0, inputs, outputs, at + len(numbers)
+        )
+        numbers += layer.biases.astype("<i4").tobytes() + _padded(layer.weights.tobytes())
+    try:
+        header = struct.pack(
+            layout.HEADER,
+            layout.MAGIC + bytes([layout.VERSION]),
+            at + len(numbers) + 4,
+            _field(preprocess_id, 12, "preprocess id"),
+            _field(name, 16, "model name"),
+            *ink_shape,
+            len(labels),
+            len(layers),
+            octave,
+            min_confidence,
+            0,
+            len(label_block),
+            ram_bytes(layers),
+        )
+    except struct.error as error:
+        raise ModelFileError(f"model file: a value does not fit its field ({error}). Check the labels.") from error
+    body = header + label_block + descriptors + numbers
+    data = body + struct.pack("<I", binascii.crc32(body))
+    try:
+        layout.Model(data)
+    except layout.ModelFileError as error:
+        raise ModelFileError(str(error)) from error
+    return data
+
+
+def ram_bytes(layers: Sequence[DenseLayer]) -> int:
+    """Heap that the network needs on the board beside the file: float32 biases, and its two largest activations."""
+    sizes = [layers[0].weights.shape[1]] + [layer.weights.shape[0] for layer in layers]
+    widest = max(a + b for a, b in itertools.pairwise(sizes))
+    return 4 * (sum(sizes[1:]) + widest)
+
+
+def read(path: str | Path) -> layout.Model:
+    """Read and check the model file at `path`. Raises ModelFileError with the path in its text."""
+    try:
+        return parse(Path(path).read_bytes())
+    except OSError as error:
+        raise ModelFileError(
+            f"{path}: {error.strerror or error}. Name a model file, or one of: {', '.join(pretrained())}."
+        ) from error
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from error
+
+
+def parse(data: bytes) -> layout.Model:
+    """Check the bytes of a model file. Raises ModelFileError."""
+    try:
+        return layout.Model(data)
+    except layout.ModelFileError as error:
+        raise ModelFileError(str(error)) from error
+
+
+def find(name_or_path: str) -> layout.Model:
+    """The pretrained model of that name, or the model file at that path. Raises ModelFileError."""
+    if name_or_path in pretrained():
+        shipped = resources.files("picodigits.pretrained") / (name_or_path + SUFFIX)
+        return parse(shipped.read_bytes())
+    return read(name_or_path)
+
+
+def pretrained() -> list[str]:
+    """Names of the models that ship."""
+    folder = resources.files("picodigits.pretrained")
+    return sorted(entry.name.removesuffix(SUFFIX) for entry in folder.iterdir() if entry.name.endswith(SUFFIX))
+
+
+def write(path: str | Path, data: bytes) -> None:
+    """Write `data` to `path` whole or not at all. Raises ModelFileError."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_atomically(path, lambda part: _write_whole(part, data))
+    except OSError as error:
+        raise ModelFileError(f"{path}: {error.strerror or error}. Choose another place with --out.") from error
+
+
+def macs(model: layout.Model) -> int:
+    """Multiply-accumulates of one run of the network."""
+    total: int = sum(layer.inputs * layer.outputs for layer in model.layers)
+    return total
+
+
+def describe(model: layout.Model) -> list[tuple[str, str]]:
+    """What a model file says, as rows of (what, value), for a table."""
+    sizes = [model.layers[0].inputs] + [layer.outputs for layer in model.layers]
+    return [
+        ("name", model.name),
+        ("preprocessing", model.preprocess_id),
+        ("ink", f"{model.ink_height} x {model.ink_width}"),
+        ("labels", " ".join(model.labels)),
+        ("layers", " -> ".join(str(size) for size in sizes)),
+        ("file", f"{len(model.data)} bytes"),
+        ("heap beside the file", f"{model.ram_bytes} bytes"),
+        ("multiply-accumulates", f"{macs(model)}"),
+        ("network on the Pico, estimated", f"{macs(model) * DOT_US_PER_MAC / 1000:.1f} ms"),
+        ("declines below", f"{model.min_confidence} % confidence"),
+    ]
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def _padded(data: bytes) -> bytes:
+    return data + b"\0" * (-len(data) % 4)
+
+
+def _field(text: str, size: int, what: str) -> bytes:
+    raw = text.encode()
+    if len(raw) > size:
+        raise ModelFileError(f"{what}: got {len(raw)} bytes ({text}), need at most {size}. Use a shorter one.")
+    return raw

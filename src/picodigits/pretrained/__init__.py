@@ -1,0 +1,1 @@
+"""The models that ship, as model files, and their cards."""

@@ -1,0 +1,267 @@
+"""What ships and how it was trained: a recipe is data, `train` carries it out.
+
+dataset -> (camera simulation -> preprocessing) or resized to the ink -> fit -> quantise -> calibrate -> model file
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from picodigits import camera, executors, modelfile
+from picodigits.datasets import Dataset
+from picodigits.errors import TrainingError
+from picodigits.modelfile import DenseLayer
+from picodigits.training.dense import Inks, Labels, Progress, fit_mlp, fit_svm
+from picodigits_board import preprocess
+from picodigits_board.decide import likelihoods
+
+HELD_BACK = 10  # every tenth training sample calibrates the confidence
+MAX_DECLINED = 0.02  # of the held-back samples that are read right, at most this part is declined
+_CALIBRATED_ON = 4000  # samples at most: the search is in plain integers, as on the board
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is made.
+
+    name           of the model, 16 bytes at most
+    kind           "svm" (LinearSVC, as the article) or "mlp" (one hidden layer)
+    preprocess_id  the preprocessing that the model stands behind
+    ink_shape      rows and columns of the ink
+    data           names of the datasets, as `datasets.load` takes them
+    cares          the levels of care at which training samples are photographed; empty: no camera, resized images
+    renderings     photographs a sample and level of care
+    """
+
+    name: str
+    kind: str
+    preprocess_id: str
+    ink_shape: tuple[int, int]
+    data: tuple[str, ...]
+    cares: tuple[str, ...] = ()
+    renderings: int = 1
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("article", "svm", preprocess.ARTICLE, (12, 12), ("digits",)),
+        Recipe("article-mnist", "svm", preprocess.ARTICLE, (12, 12), ("mnist",)),
+        Recipe("linear", "svm", preprocess.FIND, (16, 16), ("mnist", "digits"), ("studio", "desk")),
+        Recipe("mlp", "mlp", preprocess.FIND, (16, 16), ("mnist", "digits"), ("studio", "desk"), 2),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model did on a labelled test split.
+
+    name       of the split and how it was seen
+    labels     (N,) int64, what was written
+    best       (N,) int64, the class with the highest score, never declined
+    decisions  (N,) int64, the class shown, or -1 where it was declined
+    """
+
+    name: str
+    labels: Labels
+    best: NDArray[np.int64]
+    decisions: NDArray[np.int64]
+
+    @property
+    def accuracy(self) -> float:
+        """Part read right with declining switched off, 0..1."""
+        return float((self.best == self.labels).mean())
+
+    @property
+    def declined(self) -> float:
+        """Part declined, 0..1."""
+        return float((self.decisions < 0).mean())
+
+    @property
+    def wrong(self) -> float:
+        """Part shown wrong, 0..1."""
+        return float(((self.decisions >= 0) & (self.decisions != self.labels)).mean())
+
+    def confusion(self, classes: int) -> NDArray[np.int64]:
+        """(classes, classes): row = what was written, column = what was read, declining switched off."""
+        table = np.zeros((classes, classes), np.int64)
+        np.add.at(table, (self.labels, self.best), 1)
+        return table
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model: `data`, the model file, and the scikit-learn `estimator` that it was quantised from."""
+
+    data: bytes
+    estimator: Any
+    samples: int
+
+
+def train(recipe: Recipe, datasets: Sequence[Dataset], progress: Progress, *, seed: int = 0) -> Trained:
+    """Carry out a recipe on the training splits `datasets`. The same seed gives the same file.
+
+    Raises TrainingError where the datasets have nothing to learn from or do not agree on their classes.
+    """
+    names = datasets[0].class_names
+    for dataset in datasets:
+        if dataset.class_names != names:
+            raise TrainingError(
+                f"{dataset.name}: got classes {' '.join(dataset.class_names)}, need {' '.join(names)} as in "
+                f"{datasets[0].name}. Train on one of them."
+            )
+    inks, labels = inks_of(recipe, datasets, progress, seed=seed)
+    held = np.arange(len(inks)) % HELD_BACK == 0
+    progress("calibrating", 0, 2)
+    quiet: Progress = lambda stage, done, total: None  # noqa: E731
+    _, trial = _fit(recipe, inks[~held], labels[~held], quiet, seed)
+    progress("calibrating", 1, 2)
+    trial_scores = scores_of(_pack(recipe, names, trial, 1, 0), inks[held][:_CALIBRATED_ON])
+    octave, min_confidence = calibrate(trial_scores, labels[held][:_CALIBRATED_ON])
+    progress("calibrating", 2, 2)
+    estimator, layers = _fit(recipe, inks, labels, progress, seed)
+    return Trained(_pack(recipe, names, layers, octave, min_confidence), estimator, len(inks))
+
+
+def inks_of(recipe: Recipe, datasets: Sequence[Dataset], progress: Progress, *, seed: int = 0) -> tuple[Inks, Labels]:
+    """Training inks (N, H, W) uint8 and labels (N,) of a recipe; frames in which no digit was found are left out."""
+    inks, labels = [], []
+    for number, dataset in enumerate(datasets):
+        if not recipe.cares:
+            inks.append(resize(dataset.images, recipe.ink_shape))
+            labels.append(dataset.labels)
+        for level, care in enumerate(recipe.cares):
+            for rendering in range(recipe.renderings):
+                made = photograph_inks(
+                    dataset.images,
+                    recipe.preprocess_id,
+                    recipe.ink_shape,
+                    care,
+                    seed=((seed * 16 + number) * 16 + level) * 64 + rendering + 1,
+                    progress=lambda done, total, what=f"{dataset.name}, {care}": progress(  # type: ignore[misc]
+                        f"photographing {what}", done, total
+                    ),
+                )
+                inks.append(made.inks[made.found])
+                labels.append(dataset.labels[made.found])
+    return np.concatenate(inks), np.concatenate(labels)
+
+
+def photograph_inks(
+    images: NDArray[np.uint8],
+    preprocess_id: str,
+    ink_shape: tuple[int, int],
+    care: str,
+    *,
+    seed: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> executors.Inks:
+    """Inks of simulated photographs of images (N, H, W), in chunks, so that memory stays bounded."""
+    chunk = 2048
+    parts = []
+    for start in range(0, len(images), chunk):
+        progress(start, len(images))
+        frames = camera.photograph(images[start : start + chunk], care, seed=seed, first=start)
+        parts.append(executors.make_inks(frames, preprocess_id, ink_shape))
+    progress(len(images), len(images))
+    return executors.Inks(
+        np.concatenate([part.inks for part in parts]),
+        np.concatenate([part.statuses for part in parts]),
+        np.concatenate([part.boxes for part in parts]),
+    )
+
+
+def resize(images: NDArray[np.uint8], shape: tuple[int, int]) -> Inks:
+    """Images (N, H, W) uint8 resized bilinearly to inks of `shape`, without a camera, as the article trains."""
+    size = (shape[1], shape[0])
+    made = [Image.fromarray(image.astype(np.float32)).resize(size, Image.Resampling.BILINEAR) for image in images]
+    inks: Inks = np.rint(np.stack([np.asarray(image) for image in made])).clip(0, 255).astype(np.uint8)
+    return inks
+
+
+def scores_of(data: bytes, inks: Inks) -> NDArray[np.int32]:
+    """Scores (N, classes) of inks under the model file `data`."""
+    return executors.NumpyExecutor(modelfile.parse(data)).scores(inks)
+
+
+def calibrate(scores: NDArray[np.int32], labels: Labels) -> tuple[int, int]:
+    """The octave under which the likelihoods fit best, and the confidence below which to decline.
+
+    scores (N, classes), of samples that the model was not trained on; labels (N,). The octave minimises the negative
+    log-likelihood over a grid of 2**(1/4) steps; the confidence is the highest that declines at most MAX_DECLINED of
+    the samples read right.
+    """
+    margin = (scores.max(axis=1, keepdims=True) - scores).astype(np.float64)
+    rows = np.arange(len(labels))
+    octaves = np.unique(np.rint(2.0 ** np.arange(2, 20, 0.25)).astype(np.int64))
+    losses = [
+        float((margin[rows, labels] / octave + np.log2((2.0 ** (-margin / octave)).sum(axis=1))).mean())
+        for octave in octaves
+    ]
+    octave = int(octaves[int(np.argmin(losses))])
+    right = scores.argmax(axis=1) == labels
+    confidences = np.sort([(max(likelihoods(row, octave)) * 100 + 32768) >> 16 for row in scores[right].tolist()])
+    if not len(confidences):
+        raise TrainingError("calibration: got 0 samples read right, need some. Check the labels of the data.")
+    return octave, int(confidences[int(len(confidences) * MAX_DECLINED)])
+
+
+def evaluate(data: bytes, dataset: Dataset, care: str | None, progress: Progress, *, seed: int = 1) -> Evaluation:
+    """How the model file `data` does on a test split: photographed at a level of care, or (None) resized to its ink.
+
+    Raises TrainingError for other classes than the model's.
+    """
+    model = modelfile.parse(data)
+    if list(dataset.class_names) != model.labels:
+        raise TrainingError(
+            f"{dataset.name}: got classes {' '.join(dataset.class_names)}, need {' '.join(model.labels)} as in "
+            f"{model.name}. Evaluate on the data that it was made for."
+        )
+    executor = executors.NumpyExecutor(model)
+    shape = (model.ink_height, model.ink_width)
+    if care is None:
+        best = executor.scores(resize(dataset.images, shape)).argmax(axis=1).astype(np.int64)
+        return Evaluation(f"{dataset.name}, no camera", dataset.labels, best, best)
+    inks = photograph_inks(
+        dataset.images, model.preprocess_id, shape, care, seed=seed,
+        progress=lambda done, total: progress(f"photographing {dataset.name}, {care}", done, total),
+    )  # fmt: skip
+    readings = executor.decide(inks)
+    return Evaluation(
+        f"{dataset.name}, {care}", dataset.labels, readings.best.astype(np.int64), readings.decisions.astype(np.int64)
+    )
+
+
+def evaluate_all(data: bytes, recipe: Recipe, tests: Sequence[Dataset], progress: Progress) -> list[Evaluation]:
+    """How a trained model does on the test splits of its recipe's data, seen as it was trained: the report."""
+    return [evaluate(data, test, care, progress) for test in tests for care in recipe.cares or (None,)]
+
+
+def with_data(recipe: Recipe, data: Sequence[str] | None) -> Recipe:
+    """The recipe with other datasets, or as it is where `data` is empty or None."""
+    return replace(recipe, data=tuple(data)) if data else recipe
+
+
+def _fit(recipe: Recipe, inks: Inks, labels: Labels, progress: Progress, seed: int) -> tuple[Any, list[DenseLayer]]:
+    if recipe.kind == "svm":
+        return fit_svm(inks, labels, progress)
+    return fit_mlp(inks, labels, progress, seed=seed)
+
+
+def _pack(recipe: Recipe, labels: Sequence[str], layers: list[DenseLayer], octave: int, min_confidence: int) -> bytes:
+    return modelfile.pack(
+        name=recipe.name,
+        preprocess_id=recipe.preprocess_id,
+        ink_shape=recipe.ink_shape,
+        labels=labels,
+        layers=layers,
+        octave=octave,
+        min_confidence=min_confidence,
+    )

@@ -1,0 +1,98 @@
+"""picodigits on the board: camera -> frame -> ink -> scores -> decision -> screen, and a line a frame over USB.
+
+Settings come from settings.toml on the drive, as PICODIGITS_MODEL and so on; below is what can be set.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+
+from picodigits_board import decide, modelfile, network, preprocess, screen
+from picodigits_board.camera import Camera, CameraError
+
+SETTINGS = {
+    "MODEL": "/model.pdm",  # the model file
+    "DISPLAY": "st7735r",  # "none": USB only
+    "FLIP_X": 0,  # 1: the camera's picture is mirrored
+    "FLIP_Y": 0,  # 1: it is upside down
+    "TRANSPOSE": 0,  # 1: the camera lies on its side; the article's mounting has this and FLIP_Y
+}
+for key in SETTINGS:
+    SETTINGS[key] = os.getenv("PICODIGITS_" + key, SETTINGS[key])
+TRANSPOSE = bool(SETTINGS["TRANSPOSE"])
+
+
+def complain(display, error):
+    """Say over USB and on the screen what is wrong and what to do."""
+    text = str(error)
+    if isinstance(error, MemoryError):
+        text = "out of memory: use a smaller model"
+    elif isinstance(error, OSError):
+        text = "%s: can't be read. Copy a model file to the drive" % SETTINGS["MODEL"]
+    gc.collect()
+    print("picodigits: error=" + text)
+    if display:
+        screen.show_message(display, "Not ready", text)
+
+
+def open_camera(display):
+    """The camera, as soon as it answers."""
+    while True:
+        try:
+            return Camera(bool(SETTINGS["FLIP_X"]), bool(SETTINGS["FLIP_Y"]))
+        except CameraError as error:
+            complain(display, error)
+            time.sleep(2)
+
+
+def read_for_ever(camera, model, display):
+    """One frame after the other, from the camera to the screen."""
+    finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)
+    net = network.Network(model)
+    decider = decide.Decider(model.octave, model.min_confidence)
+    view = None
+    if display:
+        view = screen.Screen(display, camera.picture, model.labels, model.ink_height, model.ink_width, TRANSPOSE)
+    number = 0
+    loop_ms = 0.0
+    ticks = [time.monotonic_ns()] * 5  # loop started, captured, ink made, decided, shown
+    while True:
+        ticks[0] = time.monotonic_ns()
+        frame = camera.capture()
+        ticks[1] = time.monotonic_ns()
+        ink = finder.ink(frame)
+        if TRANSPOSE:
+            ink = ink.transpose().copy()
+        ticks[2] = time.monotonic_ns()
+        decision = decider.update(net.scores(ink), finder.status == preprocess.FOUND)
+        ticks[3] = time.monotonic_ns()
+        if view:
+            view.show(ink, decision, decider.confidence, finder.status, 1000 / loop_ms if number else 0)
+        ticks[4] = time.monotonic_ns()
+        outcome = (number, model.labels[decision] if decision >= 0 else "none", decider.confidence)
+        took = tuple([(ticks[i + 1] - ticks[i]) // 10000 / 100 for i in range(4)])
+        print(
+            "picodigits: frame=%d read=%s confidence=%d status=%s capture_ms=%.2f ink_ms=%.2f network_ms=%.2f "
+            "screen_ms=%.2f free=%d" % (outcome + (preprocess.STATUS_KEYS[finder.status],) + took + (gc.mem_free(),))
+        )
+        number += 1
+        loop_ms = (time.monotonic_ns() - ticks[0]) // 10000 / 100
+
+
+display = camera = None
+try:
+    if SETTINGS["DISPLAY"] != "none":
+        display = screen.open_display()
+    model = modelfile.load(SETTINGS["MODEL"])
+    camera = open_camera(display)
+    read_for_ever(camera, model, display)
+except (MemoryError, OSError, ValueError) as error:
+    complain(display, error)
+    while True:
+        time.sleep(1)  # until the drive changes: then CircuitPython starts this file again
+finally:
+    if camera:
+        camera.deinit()
+    screen.close_display(display)

@@ -1,0 +1,56 @@
+"""THE definition of the decision: scores -> label or "no digit", with a confidence, steadied over a few frames.
+
+In integers of at most 31 bits, so that the Pico and the PC decide alike. The confidence is a softmax to the base 2:
+a class whose score is lower by `octave` is half as likely. `octave` and `min_confidence` are fitted on frames that
+the model was not trained on, and travel in the model file.
+"""
+
+from __future__ import annotations
+
+NO_DIGIT = -1
+ONE = 1 << 16  # a likelihood of 1
+
+# round(2**16 * 2**(-k / 16)): a sixteenth of an octave each
+_POW2 = (65536, 62757, 60097, 57549, 55109, 52772, 50535, 48393, 46341, 44376, 42495, 40693, 38968, 37316, 35734, 34219)
+
+
+def likelihoods(scores: list[int], octave: int) -> list[int]:
+    """The softmax of `scores` (list of int, |score| < 2**24) to the base 2: a list of int, together about 2**16."""
+    best = max(scores)
+    powers = []
+    for score in scores:
+        sixteenths = (best - score) * 16 // octave
+        powers.append(_POW2[sixteenths & 15] >> (sixteenths >> 4) if sixteenths < 272 else 0)
+    total = sum(powers)
+    return [(power * 4096 // total) << 4 for power in powers]
+
+
+class Decider:
+    """Turns the scores of one frame after another into what is shown.
+
+    decision    index of the class, or NO_DIGIT
+    confidence  0..100 percent, of the likeliest class, also where the decision is NO_DIGIT
+    """
+
+    def __init__(self, octave: int, min_confidence: int) -> None:
+        self._octave = octave
+        self._min_confidence = min_confidence
+        self._likelihoods: list[int] = [0]
+        self.decision = NO_DIGIT
+        self.confidence = 0
+
+    def update(self, scores: list[int], found: bool) -> int:
+        """Take the scores of a frame; `found` says that its ink is a whole digit. Returns the decision.
+
+        Half of the likelihoods comes from this frame and half from those before; after "nothing there" the new frame
+        counts alone. A frame without a digit counts as zero for every class.
+        """
+        new = likelihoods(scores, self._octave) if found else [0] * len(scores)
+        old = self._likelihoods
+        if max(old) and max(old) * 100 >= self._min_confidence << 16:
+            new = [(old[i] + new[i]) >> 1 for i in range(len(new))]
+        self._likelihoods = new
+        best = max(new)
+        self.confidence = (best * 100 + ONE // 2) >> 16
+        self.decision = new.index(best) if best and self.confidence >= self._min_confidence else NO_DIGIT
+        return self.decision
