@@ -96,7 +96,7 @@ class NumpyExecutor:
 
     def scores(self, inks: NDArray[np.uint8]) -> NDArray[np.int32]:
         """Scores (N, classes) int32 of inks (N, H, W) uint8."""
-        columns: NDArray[Any] = inks.reshape(len(inks), -1).T
+        columns: NDArray[Any] = inks.reshape(len(inks), self.model.ink_height * self.model.ink_width).T
         return np.asarray(self._network.run(columns)).T.astype(np.int32)
 
     def read(

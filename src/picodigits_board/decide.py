@@ -52,5 +52,10 @@ class Decider:
         self._likelihoods = new
         best = max(new)
         self.confidence = (best * 100 + ONE // 2) >> 16
-        self.decision = new.index(best) if best and self.confidence >= self._min_confidence else NO_DIGIT
+        leader = self.decision  # of equals the one shown, else this frame's: likelihoods are coarser than scores
+        if leader == NO_DIGIT or new[leader] < best:
+            leader = scores.index(max(scores))
+        if new[leader] < best:
+            leader = new.index(best)
+        self.decision = leader if best and self.confidence >= self._min_confidence else NO_DIGIT
         return self.decision

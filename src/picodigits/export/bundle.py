@@ -1,0 +1,113 @@
+"""The files that belong on CIRCUITPY for the application, and no others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+
+from picodigits import modelfile
+from picodigits.errors import ExportError
+
+# Adafruit's drivers: module, its files (none for a single-file module), the package on PyPI that brings it.
+_LIBRARIES: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("adafruit_ov7670", (), "adafruit-circuitpython-ov7670"),
+    ("adafruit_st7735r", (), "adafruit-circuitpython-st7735r"),
+    (
+        "adafruit_bus_device",
+        ("__init__.py", "i2c_device.py", "spi_device.py"),
+        "adafruit-circuitpython-busdevice",
+    ),
+)
+_KEY = re.compile(r"PICODIGITS_[A-Z0-9_]+")
+_INT_LIMIT = 1 << 30  # what CircuitPython holds without a long integer
+
+
+def circuitpy_files(model_data: bytes, settings: Mapping[str, str | int] | None = None) -> dict[str, bytes]:
+    """Path on CIRCUITPY -> content, for the whole application.
+
+    code.py, settings.toml, model.pdm, lib/picodigits_board/ and Adafruit's drivers in lib/.
+
+    model_data  a model file
+    settings    what settings.toml says to the application: PICODIGITS_... -> str or int
+    Raises ModelFileError for bytes that are no model file, ExportError for a setting that does not fit or a
+    driver that is not installed.
+    """
+    modelfile.parse(model_data)
+    files = {
+        "code.py": _application(),
+        "settings.toml": _settings_toml(settings or {}).encode(),
+        "model.pdm": model_data,
+    }
+    for name, content in sorted(_board_package().items()):
+        files[f"lib/picodigits_board/{name}"] = content
+    for module, parts, package in _LIBRARIES:
+        files.update(_library(module, parts, package))
+    return files
+
+
+def _board_package() -> dict[str, bytes]:
+    return {
+        entry.name: entry.read_bytes()
+        for entry in resources.files("picodigits_board").iterdir()
+        if entry.name.endswith(".py") and entry.name != "code.py"
+    }
+
+
+def _application() -> bytes:
+    try:
+        return (resources.files("picodigits_board") / "code.py").read_bytes()
+    except OSError as error:
+        raise ExportError(
+            "picodigits_board: got a package without code.py, need the application. "
+            "Run pip install --force-reinstall picodigits."
+        ) from error
+
+
+def _library(module: str, parts: tuple[str, ...], package: str) -> dict[str, bytes]:
+    """The files of one installed module, read without importing it: it needs a board to import."""
+    try:
+        spec = find_spec(module)
+        if parts:
+            folder = Path((spec.submodule_search_locations or [])[0])  # type: ignore[union-attr]
+            return {f"lib/{module}/{part}": (folder / part).read_bytes() for part in parts}
+        return {f"lib/{module}.py": Path(spec.origin or "").read_bytes()}  # type: ignore[union-attr]
+    except (AttributeError, IndexError, OSError, ValueError) as error:
+        raise ExportError(
+            f"{module}: got no such module, need its source for CIRCUITPY/lib. Run pip install {package}."
+        ) from error
+
+
+def _settings_toml(settings: Mapping[str, str | int]) -> str:
+    lines = ["# Settings of picodigits, made by its export; code.py reads them with os.getenv.\n"]
+    for key, value in settings.items():
+        if not _KEY.fullmatch(key):
+            raise ExportError(
+                f"setting: got the name {key!r}, need PICODIGITS_ and then A-Z, 0-9 or _. Check its spelling."
+            )
+        lines.append(f"{key} = {_toml(key, value)}\n")
+    return "".join(lines)
+
+
+def _toml(key: str, value: str | int) -> str:
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ExportError(
+                f"setting {key}: got text that is not Unicode ({error.reason}). Write it anew."
+            ) from error
+        return f'"{"".join(_escaped(letter) for letter in value)}"'
+    if isinstance(value, bool) or not isinstance(value, int) or not -_INT_LIMIT <= value < _INT_LIMIT:
+        raise ExportError(f"setting {key}: got {value!r}, need text or a whole number of at most 30 bits.")
+    return str(value)
+
+
+def _escaped(letter: str) -> str:
+    if letter in '"\\':
+        return "\\" + letter
+    if ord(letter) < 32 or ord(letter) == 127:
+        return f"\\u{ord(letter):04x}"
+    return letter

@@ -1,0 +1,215 @@
+"""frame -> ink: the board's preprocessing, which the PC imports."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from picodigits import camera, datasets
+from picodigits.executors import make_inks
+from picodigits.frames import encode
+from picodigits_board import preprocess
+
+VECTORS = Path(__file__).with_name("vectors")
+
+# SHA-256 of the golden inks of each preprocessing. A change here needs a new id in preprocess.py: models that were
+# trained behind the old one no longer fit.
+DIGESTS = {
+    preprocess.ARTICLE: "ARTICLE_DIGEST",
+    preprocess.FIND: "FIND_DIGEST",
+}
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, NDArray[Any]]:
+    with np.load(VECTORS / "golden.npz") as file:
+        return dict(file)
+
+
+def maker() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make", VECTORS / "make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def paper(level: float = 200.0) -> NDArray[np.float64]:
+    return np.full((60, 80, 3), level)
+
+
+def ink_of(picture: NDArray[np.float64], preprocess_id: str = preprocess.FIND) -> tuple[NDArray[np.uint8], Any]:
+    size = 12 if preprocess_id == preprocess.ARTICLE else 16
+    step = preprocess.make(preprocess_id, size, size)
+    frame = encode(picture.clip(0, 255).astype(np.uint8))
+    return step.ink(frame.astype("<u2").view(np.uint8).ravel()), step
+
+
+def seven(top: int = 10, left: int = 25, height: int = 40, paper_level: float = 200.0) -> NDArray[np.float64]:
+    picture = paper(paper_level)
+    thick = max(height // 8, 2)
+    picture[top : top + thick, left : left + height * 2 // 3] *= 0.2
+    for i in range(height):
+        x = left + height * 2 // 3 - thick - i * height // 3 // height
+        picture[top + i, x : x + thick] *= 0.2 if i >= thick else 1.0
+    return picture
+
+
+def test_the_golden_script_gives_the_golden_frames_inks_scores_and_decisions(golden: dict[str, Any]) -> None:
+    made = maker().outcomes(golden["frames"])
+    assert sorted(made) == sorted(golden)
+    for name, array in made.items():
+        np.testing.assert_array_equal(array, golden[name], err_msg=name)
+
+
+def test_the_golden_inks_pin_the_preprocess_ids(golden: dict[str, Any]) -> None:
+    for preprocess_id, name in ((preprocess.ARTICLE, "article"), (preprocess.FIND, "mlp")):
+        parts = [golden[f"{name}_{part}"].tobytes() for part in ("inks", "statuses", "boxes")]
+        assert hashlib.sha256(b"".join(parts)).hexdigest() == DIGESTS[preprocess_id], preprocess_id
+
+
+def test_the_golden_frames_show_every_status(golden: dict[str, Any]) -> None:
+    assert set(golden["mlp_statuses"].tolist()) == set(range(len(preprocess.STATUS_NAMES)))
+
+
+def test_article_ink_equals_the_articles_arithmetic_for_all_65536_pixel_values() -> None:
+    values = np.arange(65536, dtype=np.uint16)
+    step = preprocess.make(preprocess.ARTICLE, 12, 12)
+    for start in range(0, 65536, 144):
+        some = np.resize(values[start : start + 144], 144)
+        frame = np.zeros((60, 80), np.uint16)
+        frame[0:60:5, 10:70:5] = some.reshape(12, 12)
+        ink = step.ink(frame.astype("<u2").view(np.uint8).ravel())
+        for value, got in zip(some.tolist(), ink.ravel().tolist(), strict=True):
+            pixel = (value & 0xFF) << 8 | value >> 8
+            grey = 1 - ((pixel >> 11) + (pixel >> 5 & 63) + (pixel & 31)) / 128
+            want = 0 if grey < 0.5 else round(255 * grey)
+            assert abs(got - want) <= 1, hex(value)
+            assert (got == 0) == (want == 0)
+
+
+def test_a_digit_gives_nearly_the_same_ink_wherever_it_stands() -> None:
+    inks = [ink_of(seven(top, left))[0].astype(int) for top, left in ((10, 25), (4, 10), (14, 40), (12, 30))]
+    for ink in inks[1:]:
+        assert np.abs(ink - inks[0]).mean() < 4
+
+
+def test_a_digit_gives_nearly_the_same_ink_in_bright_and_in_dim_light() -> None:
+    bright, dim = ink_of(seven(paper_level=240.0))[0], ink_of(seven(paper_level=90.0))[0]
+    assert np.abs(bright.astype(int) - dim.astype(int)).mean() < 6
+
+
+def test_light_that_falls_off_across_the_picture_is_not_taken_for_ink() -> None:
+    light = np.linspace(1.0, 0.35, 80)[None, :, None]
+    even, uneven = ink_of(seven())[0], ink_of(seven() * light)[0]
+    assert np.abs(even.astype(int) - uneven.astype(int)).mean() < 10
+    assert ink_of(paper() * light)[1].status == preprocess.NOTHING
+
+
+def test_the_ink_fills_its_box_and_is_centred() -> None:
+    ink, step = ink_of(seven())
+    assert step.status == preprocess.FOUND
+    rows, columns = np.flatnonzero(ink.max(axis=1) > 60), np.flatnonzero(ink.max(axis=0) > 60)
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 in (13, 14, 15)
+    mass = ink.astype(float)
+    assert abs((mass.sum(axis=1) * (np.arange(16) + 0.5)).sum() / mass.sum() - 8) < 1
+    assert abs((mass.sum(axis=0) * (np.arange(16) + 0.5)).sum() / mass.sum() - 8) < 1
+
+
+def test_the_box_is_that_of_the_digit() -> None:
+    _, step = ink_of(seven(top=10, left=20, height=40))
+    assert step.box is not None
+    assert np.abs(np.array(step.box) - (10, 20, 50, 46)).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("picture", "status"),
+    [
+        (paper(), preprocess.NOTHING),
+        (paper(20.0), preprocess.TOO_DARK),
+        (seven(height=9), preprocess.TOO_SMALL),
+        (seven(top=0), preprocess.TOUCHES_EDGE),
+        (seven(left=0), preprocess.TOUCHES_EDGE),
+        (seven(top=20), preprocess.TOUCHES_EDGE),
+        (seven(left=55), preprocess.TOUCHES_EDGE),
+        (seven(), preprocess.FOUND),
+    ],
+    ids=["blank paper", "dark", "small", "top edge", "left edge", "bottom edge", "right edge", "a digit"],
+)
+def test_the_status_says_what_is_wrong_with_the_picture(picture: NDArray[np.float64], status: int) -> None:
+    _, step = ink_of(picture)
+    assert preprocess.STATUS_NAMES[step.status] == preprocess.STATUS_NAMES[status]
+    assert (step.box is None) == (status in (preprocess.NOTHING, preprocess.TOO_DARK))
+
+
+def test_a_speck_beside_the_digit_changes_nothing() -> None:
+    clean, dirty = seven(), seven()
+    dirty[55:57, 4:6] *= 0.3
+    assert np.abs(ink_of(clean)[0].astype(int) - ink_of(dirty)[0].astype(int)).max() <= 2
+
+
+def test_the_two_parts_of_a_broken_five_stay_together() -> None:
+    picture = seven()
+    picture[17:21] = 200.0  # a gap below the bar
+    _, step = ink_of(picture)
+    assert step.box is not None
+    assert step.box[0] <= 12
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 2, 40, 255]))
+@settings(max_examples=150, deadline=None)
+def test_any_frame_gives_an_ink_and_never_an_error(seed: int, spread: int) -> None:
+    rng = np.random.default_rng(seed)
+    picture = rng.uniform(0, 255) + rng.normal(0, 1, (60, 80, 3)) * spread
+    ink, step = ink_of(picture)
+    assert ink.dtype == np.uint8
+    assert ink.shape == (16, 16)
+    assert 0 <= step.status < len(preprocess.STATUS_NAMES)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.02, 0.8))
+@settings(max_examples=200, deadline=None)
+def test_the_flood_finds_the_parts_that_scipy_finds(seed: int, density: float) -> None:
+    cells = np.random.default_rng(seed).random((15, 20)) < density
+    rows = [int(sum(1 << c for c in range(20) if cells[y, c])) for y in range(15)]
+    labelled, count = ndimage.label(cells, np.ones((3, 3)))
+    boxes = ndimage.find_objects(labelled)
+    want = sorted(
+        (int((labelled == k + 1).sum()), box[0].start, box[1].start, box[0].stop, box[1].stop)
+        for k, box in enumerate(boxes[:count])
+    )
+    parts = []
+    for y in range(15):
+        while rows[y]:
+            parts.append(preprocess._take_part(rows, y))
+    assert sorted(parts) == want
+
+
+def test_an_unknown_preprocessing_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ValueError, match=r"got preprocessing find-9, need find-1 or article-1\. Train"):
+        preprocess.make("find-9", 16, 16)
+
+
+def test_one_object_gives_the_same_ink_again_and_again() -> None:
+    frames = camera.photograph(datasets.load("digits", "test").images[:20], "desk", seed=3)
+    step = preprocess.make(preprocess.FIND, 16, 16)
+    flat = frames.astype("<u2").view(np.uint8).reshape(20, -1)
+    first = [step.ink(frame).copy() for frame in flat]
+    for frame, ink in zip(flat[::-1], first[::-1], strict=True):
+        np.testing.assert_array_equal(step.ink(frame), ink)
+
+
+def test_desk_frames_of_unseen_writers_are_nearly_all_found() -> None:
+    frames = camera.photograph(datasets.load("digits", "test").images, "desk", seed=3)
+    assert make_inks(frames, preprocess.FIND, (16, 16)).found.mean() > 0.97
