@@ -15,6 +15,9 @@ The command line prints it on one line to stderr and exits with 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class PicodigitsError(Exception):
     """Root of all errors raised on purpose; the text tells the user what to do next."""
@@ -46,3 +49,9 @@ class BenchError(PicodigitsError):
 
 class FirmwareError(BenchError):
     """A CircuitPython UF2 that is missing, damaged or made for another board."""
+
+
+def did_you_mean(got: str, names: Iterable[str]) -> str:
+    """` Did you mean NAME?` (with a space before it) where one of `names` is near to `got`, else nothing."""
+    near = get_close_matches(got, list(names), n=1)
+    return f" Did you mean {near[0]}?" if near else ""

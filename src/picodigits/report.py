@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,11 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.table import Table
 from rich.text import Text
 
-from picodigits.frames import replace_atomically, to_image
+from picodigits.errors import PicodigitsError
+from picodigits.frames import npy, replace_atomically, to_image
 
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PREDICTIONS = re.compile(rb"\x93NUMPY....\{'descr': '<i2', 'fortran_order': \w+, 'shape': \(\d+,\)", re.DOTALL)
 _PAPER = (246, 244, 240)
 _INK = (40, 40, 40)
 _RIGHT = (0, 114, 178)  # blue and vermilion: told apart with every kind of colour blindness (Okabe and Ito, 2008)
@@ -37,7 +42,7 @@ def confusion_table(table: NDArray[np.int64], labels: Sequence[str]) -> Table:
 
 
 def save_confusion(path: Path, table: NDArray[np.int64], labels: Sequence[str], title: str) -> None:
-    """The same as a picture (PNG), colour by the share of each row, counts written in."""
+    """The same as a picture (PNG), colour by the share of each row, counts written in. Raises PicodigitsError."""
     from matplotlib.figure import Figure  # heavy: only where a picture is asked for
 
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
@@ -52,8 +57,8 @@ def save_confusion(path: Path, table: NDArray[np.int64], labels: Sequence[str], 
     for row, column in np.argwhere(table > 0):
         colour = "white" if share[row, column] > 0.5 else "black"
         axes.text(column, row, str(table[row, column]), ha="center", va="center", color=colour, fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_atomically(path, lambda part: figure.savefig(part, format="png", dpi=110, metadata={"Software": None}))
+    need_picture_place(path)
+    _write(path, lambda part: figure.savefig(part, format="png", dpi=110, metadata={"Software": None}))
 
 
 def reading_sheet(
@@ -101,6 +106,75 @@ def frame_sheet(frames: NDArray[np.uint16], columns: int) -> Image.Image:
 
 
 def save_image(path: Path, image: Image.Image) -> None:
-    """Save a picture as PNG, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_atomically(path, lambda part: image.save(part, format="PNG"))
+    """Save a picture as PNG, whole or not at all. Raises PicodigitsError."""
+    need_picture_place(path)
+    _write(path, lambda part: image.save(part, format="PNG"))
+
+
+def save_predictions(path: Path, predictions: NDArray[np.int16]) -> None:
+    """Save predictions (N,) int16 as .npy, whole or not at all, over older predictions but over nothing else.
+
+    Raises PicodigitsError.
+    """
+    need_predictions_place(path)
+    _write(path, lambda part: part.write_bytes(npy(predictions)))
+
+
+def need_picture_place(path: Path) -> None:
+    """Make sure that a PNG may be written to `path`, which may hold an older one. Raises PicodigitsError."""
+    if path.suffix.lower() != ".png":
+        raise PicodigitsError(f"{path}: got the ending {path.suffix or 'none'}, need .png for a picture. Name it so.")
+    _need_replaceable(path, lambda head: head.startswith(_PNG), "picture (PNG)")
+    need_writable(path)
+
+
+def need_predictions_place(path: Path) -> None:
+    """Make sure that predictions may be written to `path`, which may hold older ones. Raises PicodigitsError."""
+    _need_replaceable(path, lambda head: bool(_PREDICTIONS.match(head)), "predictions (N,) int16")
+    need_writable(path)
+
+
+def need_writable(path: Path) -> None:
+    """Try, before long work, whether a file may be made at `path` or in the first folder above it that exists.
+
+    Leaves nothing behind. Raises PicodigitsError.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(0, "a folder")
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _need_replaceable(path: Path, is_ours: Callable[[bytes], bool], what: str) -> None:
+    try:
+        if not path.is_file():
+            return
+        with path.open("rb") as file:
+            head = file.read(128)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    if head and not is_ours(head):
+        raise PicodigitsError(
+            f"{path}: got an existing file of another kind, need a new name or an older {what}. Choose another name."
+        )
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    def make(part: Path) -> None:
+        write(part)
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_atomically(path, make)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> PicodigitsError:
+    return PicodigitsError(
+        f"{path}: got {error.strerror or error}, need a place that can be written. Choose another, or free some space."
+    )

@@ -9,7 +9,7 @@ import gc
 import os
 import time
 
-from picodigits_board import decide, modelfile, network, preprocess, screen
+from picodigits_board import decide, modelfile, network, preprocess, screen, stages
 from picodigits_board.camera import Camera, CameraError
 
 SETTINGS = {
@@ -17,6 +17,7 @@ SETTINGS = {
     "DISPLAY": "st7735r",  # "none": USB only
     "FLIP_X": 0,  # 1: the camera's picture is mirrored
     "FLIP_Y": 0,  # 1: it is upside down
+    "TRACE": 0,  # 1: scores, ink and heap over USB, for the bench
     "TRANSPOSE": 0,  # 1: the camera lies on its side; the article's mounting has this and FLIP_Y
 }
 for key in SETTINGS:
@@ -55,30 +56,29 @@ def read_for_ever(camera, model, display):
     view = None
     if display:
         view = screen.Screen(display, camera.picture, model.labels, model.ink_height, model.ink_width, TRANSPOSE)
+    cost = stages.Stages(bool(SETTINGS["TRACE"]))
     number = 0
-    loop_ms = 0.0
-    ticks = [time.monotonic_ns()] * 5  # loop started, captured, ink made, decided, shown
     while True:
-        ticks[0] = time.monotonic_ns()
+        cost.start()
         frame = camera.capture()
-        ticks[1] = time.monotonic_ns()
+        cost.done()
         ink = finder.ink(frame)
         if TRANSPOSE:
             ink = ink.transpose().copy()
-        ticks[2] = time.monotonic_ns()
-        decision = decider.update(net.scores(ink), finder.status == preprocess.FOUND)
-        ticks[3] = time.monotonic_ns()
+        cost.done()
+        scores = net.scores(ink)
+        decision = decider.update(scores, finder.status == preprocess.FOUND)
+        cost.done()
         if view:
-            view.show(ink, decision, decider.confidence, finder.status, 1000 / loop_ms if number else 0)
-        ticks[4] = time.monotonic_ns()
-        outcome = (number, model.labels[decision] if decision >= 0 else "none", decider.confidence)
-        took = tuple([(ticks[i + 1] - ticks[i]) // 10000 / 100 for i in range(4)])
-        print(
-            "picodigits: frame=%d read=%s confidence=%d status=%s capture_ms=%.2f ink_ms=%.2f network_ms=%.2f "
-            "screen_ms=%.2f free=%d" % (outcome + (preprocess.STATUS_KEYS[finder.status],) + took + (gc.mem_free(),))
-        )
+            view.show(ink, decision, decider.confidence, finder.status, 1000 / cost.loop_ms if number else 0)
+        cost.done()
+        read = model.labels[decision].replace(" ", "_") if decision >= 0 else "none"
+        print("picodigits: frame=%d read=%s confidence=%d" % (number, read, decider.confidence), end=" ")
+        print("status=%s" % preprocess.STATUS_KEYS[finder.status], end=" ")
+        if SETTINGS["TRACE"]:
+            print("scores=%s ink=%s" % (",".join([str(s) for s in scores]), ink.tobytes().hex()), end=" ")
+        print(cost.text())
         number += 1
-        loop_ms = (time.monotonic_ns() - ticks[0]) // 10000 / 100
 
 
 display = camera = None

@@ -92,7 +92,8 @@ class Find:
     """Finds the digit: local paper level by a closing, threshold at a fraction of the peak, largest connected part.
 
     The closing's window may hang over the border of the picture (padding 0, dilation on the extended plane, erosion
-    back inside), so that light falling off towards the border is followed and not taken for ink.
+    back inside), so that light falling off towards the border is followed and not taken for ink. The price: a stroke
+    that lies along the border and is cut by it is taken for such a fall.
     """
 
     def __init__(self, ink_height: int, ink_width: int) -> None:

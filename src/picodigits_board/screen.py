@@ -130,8 +130,9 @@ class Screen:
         group.append(small)
         self._fps = Text(group, 86, 46, 7, _BLUE)
         longest = max(len(label) for label in labels)
-        self._label = Text(group, 4, 66, longest, _WHITE, scale=min(8, 120 // (6 * longest)))
-        self._confidence = Text(group, 55, 90, 4, _BLUE, scale=3)
+        scale = 8 if longest == 1 else min(4, 120 // (6 * longest))  # words stand above their confidence
+        self._label = Text(group, 4, 66, longest, _WHITE, scale)
+        self._confidence = Text(group, 55, 90 if longest == 1 else 62 + 12 * scale, 4, _BLUE, scale=3)
         self._hint = Text(group, 1, 147, LINE, _ORANGE)
         display.root_group = group
 
@@ -142,7 +143,7 @@ class Screen:
         self._label.show(self._labels[decision] if decision >= 0 else "-")
         self._confidence.show("%3d%%" % confidence if decision >= 0 else "")
         self._hint.show(HINTS[status] or ("" if decision >= 0 else "not sure: no digit?"))
-        self._fps.show("%4.1ffps" % fps)
+        self._fps.show("%4.1ffps" % fps if fps else "")
         self._display.refresh()
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from picodigits import camera, executors, modelfile
 from picodigits.datasets import Dataset
-from picodigits.errors import TrainingError
+from picodigits.errors import TrainingError, did_you_mean
 from picodigits.modelfile import DenseLayer
 from picodigits.training.dense import Inks, Labels, Progress, fit_mlp, fit_svm
 from picodigits_board import preprocess
@@ -242,6 +242,13 @@ def evaluate(data: bytes, dataset: Dataset, care: str | None, progress: Progress
 def evaluate_all(data: bytes, recipe: Recipe, tests: Sequence[Dataset], progress: Progress) -> list[Evaluation]:
     """How a trained model does on the test splits of its recipe's data, seen as it was trained: the report."""
     return [evaluate(data, test, care, progress) for test in tests for care in recipe.cares or (None,)]
+
+
+def find(name: str) -> Recipe:
+    """The recipe of that name. Raises TrainingError."""
+    if name not in RECIPES:
+        raise TrainingError(f"recipe: got {name!r}, need one of {', '.join(RECIPES)}.{did_you_mean(name, RECIPES)}")
+    return RECIPES[name]
 
 
 def with_data(recipe: Recipe, data: Sequence[str] | None) -> Recipe:

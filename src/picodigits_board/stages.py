@@ -1,0 +1,66 @@
+"""What the stages of the loop cost: milliseconds, and with tracing on also heap. Runs on the board alone."""
+
+from __future__ import annotations
+
+import gc
+import time
+
+NAMES = ("capture", "ink", "network", "screen")
+
+
+class Stages:
+    """Times the stages of one frame after another.
+
+    trace  also say the heap that is free after each stage, and the largest block of it. Finding that block fills the
+           heap and collects it again, which takes some 50 ms a frame, outside the stages that are timed.
+    """
+
+    def __init__(self, trace: bool = False) -> None:
+        self._trace = trace
+        self._ticks = [0] * (len(NAMES) + 1)  # ns: the loop began, each stage ended
+        self._free = [0] * (len(NAMES) + 1)  # bytes, likewise
+        self._at = 0
+        self.loop_ms = 0.0  # from the start of the last frame to the start of this one
+
+    def start(self) -> None:
+        """A new frame begins."""
+        now = time.monotonic_ns()
+        self.loop_ms = (now - self._ticks[0]) // 10000 / 100 if self._ticks[0] else 0.0
+        self._ticks[0] = now
+        self._at = 0
+        if self._trace:
+            self._free[0] = gc.mem_free()
+
+    def done(self) -> None:
+        """The next of NAMES has ended."""
+        self._at += 1
+        self._ticks[self._at] = time.monotonic_ns()
+        if self._trace:
+            self._free[self._at] = gc.mem_free()
+
+    def text(self) -> str:
+        """The frame's figures as `key=value` words."""
+        words = []
+        for i in range(len(NAMES)):
+            words.append("%s_ms=%.2f" % (NAMES[i], (self._ticks[i + 1] - self._ticks[i]) // 10000 / 100))
+        words.append("loop_ms=%.2f free=%d" % (self.loop_ms, gc.mem_free()))
+        if self._trace:
+            words.append("heap=%s" % ",".join([str(free) for free in self._free]))
+            words.append("block=%d" % largest_block())
+        return " ".join(words)
+
+
+def largest_block() -> int:
+    """Bytes of the largest piece of heap that can be had in one, to 256 bytes, after a collection."""
+    gc.collect()
+    low = 0
+    high = gc.mem_free() // 256 + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            bytearray(middle * 256)
+            low = middle
+        except MemoryError:
+            high = middle
+    gc.collect()
+    return low * 256

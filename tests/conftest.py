@@ -1,0 +1,23 @@
+"""What several test files need."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(11)
+
+
+@pytest.fixture(scope="session")
+def mnist_folder() -> Path:
+    """The folder with the official MNIST files, or a skip."""
+    folder = os.environ.get("PICODIGITS_DATA")
+    if not folder:
+        pytest.skip("PICODIGITS_DATA names no folder with the MNIST files")
+    return Path(folder)

@@ -1,0 +1,67 @@
+"""What the documents say is what the project does."""
+
+from __future__ import annotations
+
+import csv
+import re
+import struct
+from pathlib import Path
+
+import pytest
+
+from picodigits import modelfile
+from picodigits_board import pins
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_readme_has_fewer_than_150_lines() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 150
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text("utf-8")):
+        assert (document.parent / target).exists(), target
+
+
+def test_the_accuracy_table_is_that_of_the_benchmark_and_of_the_models_that_ship() -> None:
+    with (ROOT / "benchmarks" / "accuracy.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for name in modelfile.pretrained():
+        crc = f"{struct.unpack('<I', modelfile.find(name).data[-4:])[0]:08x}"
+        mine = {(row["data"], row["care"]): row for row in rows if row["model"] == name}
+        assert {row["crc32"] for row in mine.values()} == {crc}, f"{name}: measure again with benchmarks/accuracy.py"
+        figures = [
+            mine[data, care]["right_percent"] for data in ("mnist", "digits") for care in ("studio", "desk")
+        ]
+        line = f"| `{name}` | {' | '.join(figures)} |"
+        assert line in readme, line
+
+
+def test_the_wiring_table_is_that_of_the_program() -> None:
+    text = (ROOT / "docs" / "board.md").read_text("utf-8")
+    for label, pin in (
+        ("PCLK", pins.CAMERA_PCLK), ("XCLK (MCLK)", pins.CAMERA_MCLK), ("HREF", pins.CAMERA_HREF),
+        ("VSYNC", pins.CAMERA_VSYNC), ("RESET", pins.CAMERA_RESET), ("PWDN", pins.CAMERA_SHUTDOWN),
+        ("SCK", pins.SCREEN_SCK), ("SDA (MOSI)", pins.SCREEN_MOSI), ("A0 (DC)", pins.SCREEN_DC),
+        ("RESET", pins.SCREEN_RESET), ("CS", pins.SCREEN_CS),
+    ):  # fmt: skip
+        assert f"| {label} | {pin} |" in text, label
+    assert "| D0 to D7 | GP0 to GP7 |" in text
+    assert pins.CAMERA_DATA == tuple(f"GP{i}" for i in range(8))
+    assert f"| SIOD (SDA) | {pins.CAMERA_SDA} and" in text
+    assert f"| SIOC (SCL) | {pins.CAMERA_SCL} and" in text
+
+
+def test_the_settings_in_the_documents_are_those_of_the_program() -> None:
+    code = (ROOT / "src" / "picodigits_board" / "code.py").read_text("utf-8")
+    known = set(re.findall(r'^    "([A-Z_]+)": ', code, re.MULTILINE))
+    text = (ROOT / "docs" / "board.md").read_text("utf-8")
+    assert {name.removeprefix("PICODIGITS_") for name in re.findall(r"PICODIGITS_[A-Z_]+", text)} == known
+
+
+def test_the_boards_program_has_fewer_than_100_lines() -> None:
+    assert len((ROOT / "src" / "picodigits_board" / "code.py").read_text("utf-8").splitlines()) < 100

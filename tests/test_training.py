@@ -1,0 +1,161 @@
+"""dataset -> model file: fitting, quantising, calibrating."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.neural_network import MLPClassifier
+
+from picodigits import datasets, modelfile
+from picodigits.errors import TrainingError
+from picodigits.executors import NumpyExecutor
+from picodigits.training import dense, recipes
+from picodigits_board import preprocess
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    """No progress shown."""
+
+
+@pytest.fixture(scope="module")
+def article() -> recipes.Trained:
+    return recipes.train(recipes.RECIPES["article"], [datasets.load("digits", "train")], quiet)
+
+
+def test_the_article_model_reads_665_of_719_before_and_after_quantising(article: recipes.Trained) -> None:
+    test = datasets.load("digits", "test")
+    inks = recipes.resize(test.images, (12, 12))
+    floats = article.estimator.predict(inks.reshape(len(inks), -1) / 255)
+    assert int((floats == test.labels).sum()) == 665  # 92.49 %, the article's figure
+    result = recipes.evaluate(article.data, test, None, quiet)
+    assert round(result.accuracy * 719) == 665
+
+
+def test_the_shipped_article_model_is_what_its_recipe_makes(article: recipes.Trained) -> None:
+    shipped = modelfile.find("article")
+    fresh = modelfile.parse(article.data)
+    for a, b in zip(shipped.layers, fresh.layers, strict=True):
+        size = a.inputs * a.outputs
+        difference = np.frombuffer(shipped.data, np.int8, size, a.weight_offset).astype(int) - np.frombuffer(
+            fresh.data, np.int8, size, b.weight_offset
+        )
+        assert np.abs(difference).max() <= 1  # one step of rounding, between builds of the solver
+    assert (shipped.preprocess_id, shipped.labels) == (fresh.preprocess_id, fresh.labels)
+
+
+def test_training_twice_gives_the_same_file(article: recipes.Trained) -> None:
+    again = recipes.train(recipes.RECIPES["article"], [datasets.load("digits", "train")], quiet)
+    assert again.data == article.data
+
+
+@pytest.mark.mnist
+def test_the_articles_model_on_mnist_reads_91_percent(mnist_folder: Any) -> None:
+    train, test = (datasets.load("mnist", split, mnist_folder) for split in ("train", "test"))
+    trained = recipes.train(recipes.RECIPES["article-mnist"], [train], quiet)
+    assert 0.910 < recipes.evaluate(trained.data, test, None, quiet).accuracy < 0.920
+
+
+def test_a_hidden_layer_survives_quantising() -> None:
+    test = datasets.load("digits", "test")
+    train = datasets.load("digits", "train")
+    estimator, layers = dense.fit_mlp(train.images, train.labels, quiet, hidden=24, epochs=60)
+    data = modelfile.pack(
+        name="small", preprocess_id=preprocess.FIND, ink_shape=(8, 8), labels=train.class_names,
+        layers=layers, octave=100, min_confidence=0,
+    )  # fmt: skip
+    whole = NumpyExecutor(modelfile.parse(data)).scores(test.images).argmax(axis=1)
+    floats = estimator.predict(test.images.reshape(len(test), -1) / 255)
+    assert (floats == test.labels).mean() > 0.9
+    assert (whole == floats).mean() > 0.985
+
+
+def test_a_model_learns_from_simulated_photographs_and_reads_those_of_other_writers() -> None:
+    recipe = replace(recipes.RECIPES["mlp"], data=("digits",), cares=("studio",), renderings=3)
+    trained = recipes.train(recipe, [datasets.load("digits", "train")], quiet)
+    result = recipes.evaluate(trained.data, datasets.load("digits", "test"), "studio", quiet)
+    assert result.accuracy > 0.80
+    assert result.declined < 0.25
+    assert result.wrong < 1 - result.accuracy + 1e-9
+
+
+def test_shipped_models_read_desk_photographs_of_unseen_writers() -> None:
+    test = datasets.load("digits", "test")
+    read = {name: recipes.evaluate(modelfile.find(name).data, test, "desk", quiet).accuracy for name in ("linear", "mlp")}
+    assert read["mlp"] > 0.90
+    assert read["linear"] > 0.70
+
+
+def test_confusion_counts_what_was_written_and_what_was_read() -> None:
+    result = recipes.Evaluation("x", np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2]), np.array([0, -1, 1, 2]))
+    assert result.confusion(3).tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
+    assert (result.accuracy, result.declined, result.wrong) == (0.75, 0.25, 0.0)
+
+
+def test_calibration_finds_the_octave_of_scores_that_obey_one(rng: np.random.Generator) -> None:
+    scores = rng.normal(0, 3000, (4000, 10)).astype(np.int32)
+    odds = 2.0 ** (scores / 1500)
+    labels = np.array([rng.choice(10, p=row / row.sum()) for row in odds])
+    octave, min_confidence = recipes.calibrate(scores, labels)
+    assert 1200 < octave < 1900
+    assert 0 < min_confidence < 60
+
+
+def test_calibration_declines_no_more_than_two_percent_of_what_is_read_right(article: recipes.Trained) -> None:
+    model = modelfile.parse(article.data)
+    train = datasets.load("digits", "train")
+    inks = recipes.resize(train.images, (12, 12))
+    executor = NumpyExecutor(model)
+    frames_found = np.full(len(inks), preprocess.FOUND, np.uint8)
+    from picodigits.executors import Inks
+
+    readings = executor.decide(Inks(inks, frames_found, np.zeros((len(inks), 4), np.int16)))
+    right = readings.best == train.labels
+    assert (readings.decisions[right] < 0).mean() <= 0.02
+
+
+def test_one_class_alone_is_refused() -> None:
+    images, labels = np.zeros((5, 8, 8), np.uint8), np.zeros(5, np.int64)
+    with pytest.raises(TrainingError, match="got 5 samples of 1 class, need two classes at least"):
+        dense.fit_svm(images, labels, quiet)
+
+
+def test_datasets_with_other_classes_are_refused() -> None:
+    digits = datasets.load("digits", "train")
+    shapes = datasets.Dataset("shapes", digits.images[:2], np.array([0, 1]), ("circle", "square"), "")
+    with pytest.raises(TrainingError, match="shapes: got classes circle square, need 0 1 2"):
+        recipes.train(recipes.RECIPES["article"], [digits, shapes], quiet)
+    with pytest.raises(TrainingError, match="shapes: got classes circle square, need 0 1 2"):
+        recipes.evaluate(modelfile.find("article").data, shapes, None, quiet)
+
+
+def test_progress_is_told_from_start_to_end() -> None:
+    seen: list[tuple[str, int, int]] = []
+    recipe = replace(recipes.RECIPES["article"], cares=("studio",), preprocess_id=preprocess.FIND)
+    recipes.train(recipe, [datasets.load("digits", "train")], lambda *step: seen.append(step))
+    stages = list(dict.fromkeys(stage for stage, _, _ in seen))
+    assert stages == ["photographing digits, studio", "calibrating", "fitting LinearSVC"]
+    for stage in stages:
+        assert [step for step in seen if step[0] == stage][-1][1] > 0
+
+
+def test_quantising_keeps_the_largest_weight_at_127() -> None:
+    coef: NDArray[np.float64] = np.array([[0.5, -0.25], [0.1, 0.0]])
+    layer = dense.quantise_last(coef, np.array([0.01, -0.02]), 255.0)
+    assert layer.weights.tolist() == [[127, -64], [25, 0]]
+    assert layer.biases.tolist() == [648, -1295]
+
+
+def test_hidden_activations_fill_the_byte() -> None:
+    train = datasets.load("digits", "train")
+    X = train.images.reshape(len(train), -1) / 255
+    estimator = MLPClassifier((16,), random_state=0, max_iter=5, n_iter_no_change=5, tol=0.0)
+    for _ in range(5):
+        estimator.partial_fit(X, train.labels, classes=np.arange(10))
+    layers = dense.quantise_mlp(*(a for pair in zip(estimator.coefs_, estimator.intercepts_, strict=True) for a in pair), X)
+    inks = train.images.reshape(len(train), -1).astype(np.int64)
+    hidden = (inks @ layers[0].weights.T.astype(np.int64) + layers[0].biases + (1 << layers[0].shift >> 1)) >> layers[0].shift
+    assert 100 < np.quantile(hidden, 0.9995) <= 256
