@@ -16,8 +16,8 @@ demo: $(VENV)/base.stamp
 	$(BIN)/picodigits demo --out demo
 
 test: $(VENV)/dev.stamp
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks notebooks
+	$(BIN)/ruff format --check src tests benchmarks notebooks
 	$(BIN)/mypy
 	$(BIN)/pytest
 

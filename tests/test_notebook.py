@@ -23,9 +23,8 @@ from typer.main import get_command
 import picodigits_board
 from picodigits import modelfile
 from picodigits.cli import app
-from picodigits.export import TARGETS
+from picodigits.export import TARGETS, circuitpy_files
 from picodigits.training.recipes import RECIPES
-from picodigits_board import preprocess
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "notebooks" / "train_and_export.ipynb"
@@ -263,22 +262,19 @@ def test_every_file_in_the_text_exists(stored):
     trained = {line.split()[2] + ".pdm" for line in literals(stored) if line.startswith("picodigits train ")}
     words = {word for line in literals(stored) for word in line.split()}
     files = {word for word in words if re.fullmatch(r"[\w./-]+\.(?:py|pdm|md|ipynb|npy|toml|png)", word)}
-    assert {"svm.py", "svm_min.py", "picodigits_model.py", "code.py"} <= files
-    known = WRITTEN | trained
+    assert {"svm.py", "svm_min.py", "picodigits_model.py", "settings.toml"} <= files
+    known = WRITTEN | trained | set(circuitpy_files(modelfile.find("article").data))
     assert {
         file for file in files if file not in known and not (ROOT / file).exists() and not (BOARD / file).exists()
     } == set()
 
 
-def test_the_line_to_add_to_the_boards_program_fits_it(stored):
-    assert "print(list(bytes(ink)))" in literals(stored)
+def test_the_setting_that_makes_the_board_print_its_ink_is_one_of_the_program(stored):
+    assert "PICODIGITS_TRACE = 1" in literals(stored)
     program = (BOARD / "code.py").read_text(encoding="utf-8")
-    before = program[: program.index("decision = ")]
-    assert "ink = " in before
-    frame = np.random.default_rng(0).integers(0, 256, preprocess.FRAME_BYTES, dtype=np.uint8)
-    ink = preprocess.make(preprocess.ARTICLE, 12, 12).ink(frame)
-    for upright in (ink, ink.transpose().copy()):  # as it is, and as the program turns it
-        assert list(bytes(upright)) == upright.ravel().tolist()
+    assert '"TRACE": 0' in program
+    assert "ink=%s" in program
+    assert "ink.tobytes().hex()" in program
 
 
 def markdown(notebook: Any) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,16 +11,14 @@ from pathlib import Path
 from picodigits import modelfile
 from picodigits.errors import ExportError
 
-# Adafruit's drivers: module, its files (none for a single-file module), the package on PyPI that brings it.
-_LIBRARIES: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("adafruit_ov7670", (), "adafruit-circuitpython-ov7670"),
-    ("adafruit_st7735r", (), "adafruit-circuitpython-st7735r"),
-    (
-        "adafruit_bus_device",
-        ("__init__.py", "i2c_device.py", "spi_device.py"),
-        "adafruit-circuitpython-busdevice",
-    ),
-)
+# Adafruit's libraries: module -> its files (none for a single-file module), the package on PyPI that brings it.
+_LIBRARIES: dict[str, tuple[tuple[str, ...], str]] = {
+    "adafruit_ov7670": ((), "adafruit-circuitpython-ov7670"),
+    "adafruit_st7735r": ((), "adafruit-circuitpython-st7735r"),
+    "adafruit_bus_device": (("__init__.py", "i2c_device.py", "spi_device.py"), "adafruit-circuitpython-busdevice"),
+    "adafruit_display_text": (("__init__.py", "label.py"), "adafruit-circuitpython-display-text"),
+}
+_DRIVERS = ("adafruit_ov7670", "adafruit_st7735r", "adafruit_bus_device")  # what the application imports
 _KEY = re.compile(r"PICODIGITS_[A-Z0-9_]+")
 _INT_LIMIT = 1 << 30  # what CircuitPython holds without a long integer
 
@@ -43,8 +41,17 @@ def circuitpy_files(model_data: bytes, settings: Mapping[str, str | int] | None 
     }
     for name, content in sorted(_board_package().items()):
         files[f"lib/picodigits_board/{name}"] = content
-    for module, parts, package in _LIBRARIES:
-        files.update(_library(module, parts, package))
+    return files | library_files(_DRIVERS)
+
+
+def library_files(modules: Iterable[str]) -> dict[str, bytes]:
+    """Path on CIRCUITPY -> content of Adafruit's libraries, as their PyPI packages have them.
+
+    Raises ExportError for one that is not installed.
+    """
+    files: dict[str, bytes] = {}
+    for module in modules:
+        files.update(_library(module, *_LIBRARIES[module]))
     return files
 
 
