@@ -34,9 +34,7 @@ def test_the_accuracy_table_is_that_of_the_benchmark_and_of_the_models_that_ship
         crc = f"{struct.unpack('<I', modelfile.find(name).data[-4:])[0]:08x}"
         mine = {(row["data"], row["care"]): row for row in rows if row["model"] == name}
         assert {row["crc32"] for row in mine.values()} == {crc}, f"{name}: measure again with benchmarks/accuracy.py"
-        figures = [
-            mine[data, care]["right_percent"] for data in ("mnist", "digits") for care in ("studio", "desk")
-        ]
+        figures = [mine[data, care]["right_percent"] for data in ("mnist", "digits") for care in ("studio", "desk")]
         line = f"| `{name}` | {' | '.join(figures)} |"
         assert line in readme, line
 
@@ -51,7 +49,7 @@ def test_the_wiring_table_is_that_of_the_program() -> None:
     ):  # fmt: skip
         assert f"| {label} | {pin} |" in text, label
     assert "| D0 to D7 | GP0 to GP7 |" in text
-    assert pins.CAMERA_DATA == tuple(f"GP{i}" for i in range(8))
+    assert tuple(f"GP{i}" for i in range(8)) == pins.CAMERA_DATA
     assert f"| SIOD (SDA) | {pins.CAMERA_SDA} and" in text
     assert f"| SIOC (SCL) | {pins.CAMERA_SCL} and" in text
 

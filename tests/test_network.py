@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def model_of(layers: list[DenseLayer], shape: tuple[int, int] = (4, 4), **change
 
 def random_layers(rng: np.random.Generator, sizes: list[int]) -> list[DenseLayer]:
     layers = []
-    for number, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for number, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         weights = rng.integers(-127, 128, (outputs, inputs)).astype(np.int8)
         biases = rng.integers(-(2**16), 2**16, outputs).astype(np.int32)
         layers.append(DenseLayer(weights, biases, 0 if number == len(sizes) - 2 else int(rng.integers(6, 14))))

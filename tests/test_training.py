@@ -84,7 +84,9 @@ def test_a_model_learns_from_simulated_photographs_and_reads_those_of_other_writ
 
 def test_shipped_models_read_desk_photographs_of_unseen_writers() -> None:
     test = datasets.load("digits", "test")
-    read = {name: recipes.evaluate(modelfile.find(name).data, test, "desk", quiet).accuracy for name in ("linear", "mlp")}
+    read = {
+        name: recipes.evaluate(modelfile.find(name).data, test, "desk", quiet).accuracy for name in ("linear", "mlp")
+    }
     assert read["mlp"] > 0.90
     assert read["linear"] > 0.70
 
@@ -155,7 +157,11 @@ def test_hidden_activations_fill_the_byte() -> None:
     estimator = MLPClassifier((16,), random_state=0, max_iter=5, n_iter_no_change=5, tol=0.0)
     for _ in range(5):
         estimator.partial_fit(X, train.labels, classes=np.arange(10))
-    layers = dense.quantise_mlp(*(a for pair in zip(estimator.coefs_, estimator.intercepts_, strict=True) for a in pair), X)
+    layers = dense.quantise_mlp(
+        *(a for pair in zip(estimator.coefs_, estimator.intercepts_, strict=True) for a in pair), X
+    )
     inks = train.images.reshape(len(train), -1).astype(np.int64)
-    hidden = (inks @ layers[0].weights.T.astype(np.int64) + layers[0].biases + (1 << layers[0].shift >> 1)) >> layers[0].shift
+    hidden = (inks @ layers[0].weights.T.astype(np.int64) + layers[0].biases + (1 << layers[0].shift >> 1)) >> layers[
+        0
+    ].shift
     assert 100 < np.quantile(hidden, 0.9995) <= 256

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
+import shlex
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,25 +17,48 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from typer.core import TyperGroup
 
 from picodigits import __version__, datasets, modelfile, report
 from picodigits.camera import photograph
-from picodigits.errors import DatasetError, FrameError, ModelFileError, PicodigitsError
+from picodigits.errors import DatasetError, FrameError, PicodigitsError
+from picodigits_board.modelfile import Model
 from picodigits_board.preprocess import STATUS_NAMES
 
+
+class _InPipelineOrder(TyperGroup):
+    """`data` stands first after `demo`, where Typer puts groups last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=lambda verb: {"demo": 0, "data": 1}.get(verb, 2))
+
+
+def _examples(*lines: str) -> str:
+    """The end of a verb's help."""
+    return "Examples:\n\n" + "\n\n".join(f"`picodigits {line}`" for line in lines)
+
+
 app = typer.Typer(
+    cls=_InPipelineOrder,
     name="picodigits",
     help="Read handwriting on a $4 microcontroller: from paper to the LCD of a Raspberry Pi Pico.\n\n"
     "Start with `picodigits demo`. The verbs follow the data: data, train, evaluate, classify, export.",
+    epilog=_examples("demo", "train --help"),
     no_args_is_help=True,
     rich_markup_mode="markdown",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Handwriting to train on and to test with.", no_args_is_help=True)
+data_app = typer.Typer(
+    help="Handwriting to train on and to test with.",
+    epilog=_examples("data list", "data get mnist", "data show mnist"),
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
 app.add_typer(data_app, name="data")
 
-console = Console()
+# Names of files, classes and models are printed as they are: no markup, no emoji codes.
+console = Console(markup=False, emoji=False, highlight=False)
 Data = Annotated[str, typer.Option("--data", help="digits (bundled), mnist, or folder:PATH with one folder a class.")]
 Folder = Annotated[
     Path | None, typer.Option("--folder", help="Where the MNIST files lie. Default: PICODIGITS_DATA, then the cache.")
@@ -39,24 +66,76 @@ Folder = Annotated[
 ModelName = Annotated[str, typer.Option("--model", help="A pretrained model's name, or a model file (.pdm).")]
 Care = Literal["studio", "desk"]
 CareOrNone = Literal["studio", "desk", "none"]
+MAX_SEED = 2**32 - 1  # scikit-learn's
+_SPLITS: tuple[datasets.Split, ...] = ("train", "test")
 
 
-def main() -> None:
-    """Entry point: expected errors become one line on stderr and exit status 1; --debug shows the traceback."""
-    debug = "--debug" in sys.argv
-    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+# What Typer raises for a line it can't parse; where it comes from differs between Typer's versions.
+_UsageError: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point: run a command line and return its exit status.
+
+    0 is well, 1 bad input or a failure, 2 a line that can't be parsed, 130 Ctrl-C. Whatever goes wrong is told in one
+    line on stderr; --debug, anywhere on the line, shows the traceback before it.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    end = words.index("--") if "--" in words else len(words)
+    debug = "--debug" in words[:end]
+    words = [word for word in words[:end] if word != "--debug"] + words[end:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a class named in letters that the terminal lacks
     try:
-        app()
-    except PicodigitsError as error:
+        status = app(words, prog_name="picodigits", standalone_mode=False) or 0
+        if status == 130:
+            raise KeyboardInterrupt  # which Typer turned into this status
+        return int(status)
+    except SystemExit:  # the reader of a pipe has closed it
+        raise
+    except BaseException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # making it has printed the help
+            return 2
         if debug:
-            raise
-        Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"picodigits: {error}")
-        sys.exit(1)
+            traceback.print_exc()
+        status, text = _explain(error, words)
+        line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+        print(f"picodigits: {line}", file=sys.stderr)
+        return status
+
+
+def _explain(error: BaseException, words: list[str]) -> tuple[int, str]:
+    """The exit status of an error, and what to tell about it."""
+    match error:
+        case KeyboardInterrupt():
+            return 130, "stopped by Ctrl-C. Files that were being written are as they were before."
+        case PicodigitsError():
+            return 1, str(error)
+        case _UsageError():
+            where = getattr(getattr(error, "ctx", None), "command_path", "picodigits")
+            reason = error.format_message().replace("Value error, ", "").rstrip(".")
+            return 2, f"got the line `{shlex.join(['picodigits', *words])}`: {reason}. See {where} --help."
+        case OSError():
+            _drop_unwritten_output()
+            thing = error.filename or "output"
+            return 1, f"{thing}: got {error.strerror or error}, need a place that works. Check it."
+        case MemoryError():
+            return 1, "memory: got less than this takes, need more. Work on fewer samples at a time."
+    return 1, f"internal error, {type(error).__name__}: {error}. Please report it with what --debug shows."
+
+
+def _drop_unwritten_output() -> None:
+    """After a full disk: what stdout still holds would fail again, with a traceback, when Python ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        console.print(f"picodigits {__version__}", highlight=False)
+        _say(f"picodigits {__version__}")
         raise typer.Exit
 
 
@@ -72,22 +151,21 @@ def common(
     """Options before any verb."""
 
 
-@app.command()
+@app.command(epilog=_examples("demo", "demo --count 20 --care studio --out studio"))
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("demo"),
     model: ModelName = "mlp",
     count: Annotated[int, typer.Option(min=1, max=200, help="Digits to read.")] = 12,
     care: Annotated[Care, typer.Option(help="How carefully the pictures are taken.")] = "desk",
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other digits.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Another seed, other digits.")] = 0,
 ) -> None:
     """The main job, from handwriting to the LCD picture. Needs nothing beforehand."""
     from picodigits import demo as job
 
     with _progress() as progress:
         result = job.run(out, model_name=model, count=count, care=care, seed=seed, progress=progress)
-    console.print(
-        f"\nHandwriting that model [bold]{result.model.name}[/] was never trained on, photographed at the "
-        f"level of care [bold]{care}[/]:"
+    _say(
+        f"\nHandwriting that model {result.model.name} was never trained on, photographed at the level of care {care}:"
     )
     table = Table("digit from", "shown", "read", "confidence", "found", "PC")
     for line in result.lines:
@@ -97,19 +175,18 @@ def demo(
         )
     console.print(table)
     right = sum(line.right for line in result.lines)
-    console.print(f"{right} of {len(result.lines)} read right. Frames, inks and LCD pictures: [bold]{result.sheet}[/]")
+    _say(f"{right} of {len(result.lines)} read right. Frames, inks and LCD pictures: {result.sheet}")
     for note in result.notes:
-        console.print(note)
-    console.print(
+        _say(note)
+    _say(
         "\nWhat next:\n"
         "  picodigits train --help      train a model of your own\n"
         "  picodigits export --help     turn a model into what a Pico can run\n"
-        "  picodigits classify --help   read your own pictures",
-        highlight=False,
+        "  picodigits classify --help   read your own pictures"
     )
 
 
-@data_app.command("list")
+@data_app.command("list", epilog=_examples("data list"))
 def data_list() -> None:
     """What handwriting there is, and where."""
     table = Table("name", "samples", "where", "state", "licence")
@@ -118,51 +195,58 @@ def data_list() -> None:
     console.print(table)
 
 
-@data_app.command("get")
+@data_app.command("get", epilog=_examples("data get mnist"))
 def data_get(name: Annotated[str, typer.Argument(help="mnist")] = "mnist") -> None:
     """Download a dataset into the cache, checksums verified; a broken transfer leaves nothing behind."""
     if name != "mnist":
         raise DatasetError(f"data get: got {name}, need mnist. The digits of scikit-learn are bundled.")
     with _progress(bytes_shown=True) as progress:
         folder = datasets.download_mnist(progress)
-    console.print(f"MNIST is in [bold]{folder}[/]. Look at it with: picodigits data show mnist")
+    _say(f"MNIST is in {folder}. Look at it with: picodigits data show mnist")
 
 
-@data_app.command("check")
+@data_app.command("check", epilog=_examples("data check digits", "data check mnist --folder Downloads/mnist"))
 def data_check(
     name: Annotated[str, typer.Argument(help="digits, mnist or folder:PATH.")] = "digits", folder: Folder = None
 ) -> None:
     """Is a dataset whole? Counts, classes and checksums."""
     findings = datasets.check(name, folder)
     for finding in findings:
-        console.print(f"{'ok ' if finding.ok else 'BAD'} {finding.thing}: {finding.text}", highlight=False)
-    if not all(finding.ok for finding in findings):
-        raise DatasetError(f"{name}: got damaged data, need it whole. Get it again: picodigits data get {name}")
+        _say(f"{'ok ' if finding.ok else 'BAD'} {finding.thing}: {finding.text}")
+    bad = sum(not finding.ok for finding in findings)
+    if bad:
+        again = "Get it again: picodigits data get mnist" if name == "mnist" else "Mend what is marked BAD above."
+        raise DatasetError(f"{name}: got {bad} of {len(findings)} checks that failed, need all to pass. {again}")
 
 
-@data_app.command("show")
+@data_app.command("show", epilog=_examples("data show digits", "data show mnist --camera desk --out desk.png"))
 def data_show(
     name: Annotated[str, typer.Argument(help="digits, mnist or folder:PATH.")] = "digits",
     out: Annotated[Path, typer.Option(help="The contact sheet to write (PNG).")] = Path("digits.png"),
-    camera: Annotated[
-        CareOrNone, typer.Option(help="Show what the camera would see at this level of care.")
-    ] = "none",
+    camera: Annotated[CareOrNone, typer.Option(help="Show what the camera would see at this level of care.")] = "none",
     split: Annotated[datasets.Split, typer.Option(help="Which part of the dataset.")] = "test",
     each: Annotated[int, typer.Option(min=1, max=50, help="Samples of each class.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the camera simulation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the camera simulation.")] = 0,
     folder: Folder = None,
 ) -> None:
     """A contact sheet: some samples of every class, as they are or as the camera sees them."""
+    report.need_picture_place(out)
     dataset = datasets.load(name, split, folder)
     if camera == "none":
         sheet = datasets.contact_sheet(dataset.images, dataset.labels, dataset.class_names, each, dataset.name)
     else:
         sheet = report.frame_sheet(photograph(dataset.first_of_each(each).images, camera, seed=seed), each)
     report.save_image(out, sheet)
-    console.print(f"{dataset.name}, {split}: {len(dataset)} samples. Contact sheet: [bold]{out}[/]")
+    _say(f"{dataset.name}, {split}: {len(dataset)} samples. Contact sheet: {out}")
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "train article",
+        "train linear --data digits --out mine.pdm",
+        "train mlp --data folder:letters --out letters.pdm",
+    )
+)
 def train(
     recipe: Annotated[str, typer.Argument(help="article, article-mnist, linear or mlp.")] = "article",
     out: Annotated[Path | None, typer.Option(help="The model file to write. Default: RECIPE.pdm")] = None,
@@ -174,7 +258,7 @@ def train(
     confusion: Annotated[
         Path | None, typer.Option(help="The confusion matrix as PNG. Default: beside the model.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Another seed, other photographs and weights.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing model file.")] = False,
 ) -> None:
     """Train a model and report what it can do.
@@ -185,23 +269,27 @@ def train(
     """
     from picodigits.training import recipes
 
-    if recipe not in recipes.RECIPES:
-        raise ModelFileError(f"recipe: got {recipe}, need one of {', '.join(recipes.RECIPES)}.")
-    chosen = recipes.with_data(recipes.RECIPES[recipe], data)
+    chosen = recipes.with_data(recipes.find(recipe), data)
     path = out or Path(f"{recipe}{modelfile.SUFFIX}")
-    if path.exists() and not force:
-        raise ModelFileError(f"{path}: it exists already. Choose another --out, or overwrite it with --force.")
-    training = [datasets.load(name, "train", folder) for name in chosen.data]
+    picture = confusion or path.with_suffix(".confusion.png")
+    modelfile.need_new(path, force)
+    report.need_writable(path)
+    report.need_picture_place(picture)
+    # --folder is where MNIST lies; the recipe's other datasets need none.
+    folders = [folder if name == "mnist" or "mnist" not in chosen.data else None for name in chosen.data]
+    training, tests = (
+        [datasets.load(name, split, place) for name, place in zip(chosen.data, folders, strict=True)]
+        for split in _SPLITS
+    )
     with _progress() as progress:
         trained = recipes.train(chosen, training, progress, seed=seed)
-        tests = [datasets.load(name, "test", folder) for name in chosen.data]
+        modelfile.write(path, trained.data)
         results = recipes.evaluate_all(trained.data, chosen, tests, progress)
-    modelfile.write(path, trained.data)
-    _print_evaluations(trained.data, results, confusion or path.with_suffix(".confusion.png"))
-    console.print(f"Trained on {trained.samples} samples. Model file: [bold]{path}[/]")
+    _print_evaluations(trained.data, results, picture)
+    _say(f"Trained on {trained.samples} samples. Model file: {path}")
 
 
-@app.command()
+@app.command(epilog=_examples("evaluate mlp", "evaluate mine.pdm --data mnist --care studio --confusion mine.png"))
 def evaluate(
     model: Annotated[str, typer.Argument(help="A pretrained model's name, or a model file (.pdm).")],
     data: Data = "digits",
@@ -210,12 +298,14 @@ def evaluate(
     ] = "desk",
     folder: Folder = None,
     confusion: Annotated[Path | None, typer.Option(help="Save the confusion matrix as PNG here.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the camera simulation.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the camera simulation.")] = 1,
 ) -> None:
     """How well a model reads the test split of a dataset."""
     from picodigits.training import recipes
 
     loaded = modelfile.find(model)
+    if confusion is not None:
+        report.need_picture_place(confusion)
     dataset = datasets.load(data, "test", folder)
     with _progress() as progress:
         level = None if care == "none" else care
@@ -223,7 +313,13 @@ def evaluate(
     _print_evaluations(bytes(loaded.data), [result], confusion)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "classify photo.jpg",
+        "classify frames.npy --out predictions.npy",
+        "classify frames.npy --model linear --no-decline --out predictions.npy",
+    )
+)
 def classify(
     inputs: Annotated[list[Path], typer.Argument(help="Frames (.npy, raw), pictures (PNG, JPEG), or folders of them.")],
     model: ModelName = "mlp",
@@ -232,23 +328,29 @@ def classify(
         Path | None, typer.Option(help="Predictions as (N,) int16 .npy: class index, -1 = declined.")
     ] = None,
 ) -> None:
-    """Read frames or pictures, as the board would."""
+    """Read frames or pictures, as the board would.
+
+    Frames are (N, 60, 80) uint16 RGB565_SWAPPED, or the (N, 9600) uint8 that the camera sends.
+    """
     from picodigits import frames
     from picodigits.executors import NumpyExecutor
 
     loaded = modelfile.find(model)
+    if out is not None:
+        report.need_predictions_place(out)
     sets = [frames.load_frames(path) for path in inputs]
     names = [name for item in sets for name in item.names]
     shapes = {item.frames.shape[1:] for item in sets}
     if len(shapes) > 1:
-        raise FrameError(f"frames: got sizes {sorted(shapes)}, need one size. Classify them one after the other.")
+        sizes = " and ".join(f"{width}x{height}" for height, width in sorted(shapes))
+        raise FrameError(f"frames: got {sizes}, need one size. Classify them one after the other.")
     pictures = np.concatenate([item.frames for item in sets])
     with _progress() as progress:
         readings = NumpyExecutor(loaded).read(pictures, lambda done, total: progress("reading", done, total))
     predictions = readings.best if no_decline else readings.decisions
     if out is not None:
-        frames.write_atomically(out, frames.npy(predictions))
-        console.print(f"{len(predictions)} frames read, {int((predictions < 0).sum())} declined. Predictions: {out}")
+        report.save_predictions(out, predictions)
+        _say(f"{len(predictions)} frames read, {int((predictions < 0).sum())} declined. Predictions: {out}")
         return
     table = Table("frame", "read", "confidence", "found")
     for name, prediction, confidence, status in zip(
@@ -259,7 +361,7 @@ def classify(
     console.print(table)
 
 
-@app.command()
+@app.command(epilog=_examples("export circuitpython", "export m2cgen --model article --out svm"))
 def export(
     target: Annotated[str, typer.Argument(help="m2cgen, compact or circuitpython.")],
     model: ModelName = "mlp",
@@ -284,22 +386,23 @@ def export(
     for name, other in result.sizes.items():
         sizes.add_row(name, "not possible" if other is None else f"{other}")
     console.print(sizes)
-    console.print(f"{result.proof} {result.note}".strip(), highlight=False)
+    _say(f"{result.proof} {result.note}".strip())
 
 
-@app.command()
+@app.command(epilog=_examples("describe mlp", "describe mine.pdm"))
 def describe(
     model: Annotated[str, typer.Argument(help="A pretrained model's name, or a model file (.pdm).")],
 ) -> None:
     """What a model file says about itself."""
-    table = Table(show_header=False)
-    for what, value in modelfile.describe(modelfile.find(model)):
-        table.add_row(what, value)
-    console.print(table)
+    _print_description(modelfile.find(model))
 
 
 def _print_evaluations(data: bytes, evaluations: list[Any], confusion: Path | None) -> None:
     model = modelfile.parse(data)
+    last = evaluations[-1]
+    table = last.confusion(model.classes)
+    if confusion is not None:
+        report.save_confusion(confusion, table, model.labels, f"{model.name} on {last.name}")
     view = Table("test split", "samples", "read right", "declined", "shown wrong")
     for result in evaluations:
         view.add_row(
@@ -310,25 +413,32 @@ def _print_evaluations(data: bytes, evaluations: list[Any], confusion: Path | No
             f"{100 * result.wrong:.1f} %",
         )
     console.print(view)
-    last = evaluations[-1]
-    console.print(f"{last.name}:")
-    table = last.confusion(model.classes)
+    _say(f"{last.name}:")
     console.print(report.confusion_table(table, model.labels))
     if confusion is not None:
-        report.save_confusion(confusion, table, model.labels, f"{model.name} on {last.name}")
-        console.print(f"Confusion matrix: [bold]{confusion}[/]")
+        _say(f"Confusion matrix: {confusion}")
+    _print_description(model)
+
+
+def _print_description(model: Model) -> None:
     facts = Table(show_header=False)
     for what, value in modelfile.describe(model):
         facts.add_row(what, value)
     console.print(facts)
 
 
+def _say(text: str) -> None:
+    """Print text as it is, on lines as long as they are: paths can be copied, and piped lines do not break."""
+    console.print(text, soft_wrap=True)
+
+
 @contextmanager
 def _progress(bytes_shown: bool = False) -> Iterator[Any]:
     """A progress display; yields a function (stage, done, total), total 0 for a stage of unknown length."""
-    columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn()]
+    columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn()]
     columns += [] if bytes_shown else [MofNCompleteColumn()]
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
+    errors = Console(stderr=True)
+    with Progress(*columns, TimeElapsedColumn(), console=errors, transient=True, disable=not errors.is_terminal) as bar:
         tasks: dict[str, Any] = {}
 
         def update(stage: str, done: int, total: int) -> None:

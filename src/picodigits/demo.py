@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picodigits import camera, datasets, modelfile, report
-from picodigits.errors import DatasetError
+from picodigits.errors import DatasetError, ModelFileError
 from picodigits.executors import NumpyExecutor
 from picodigits_board.modelfile import Model
 from picodigits_board.preprocess import STATUS_NAMES
 
 MODEL = "mlp"
+SHEET = "demo.png"
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,24 @@ def run(
 ) -> Demo:  # fmt: skip
     """Read `count` handwritten digits and save their contact sheet as `out`/demo.png.
 
-    Raises ModelFileError for a model that is not there, FrameError for an unknown care.
+    Raises ModelFileError for a model that is not there or not of digits, FrameError for an unknown care,
+    PicodigitsError where the sheet can't be written.
     """
     from picodigits.lcd import Lcd  # Blinka looks at the computer when it is imported
 
     model = modelfile.find(model_name)
+    report.need_picture_place(out / SHEET)
     notes = []
     sets = [datasets.load("digits", "test")]
+    if model.labels != list(sets[0].class_names):
+        raise ModelFileError(
+            f"model {model.name}: got classes {' '.join(model.labels)}, need {' '.join(sets[0].class_names)} for the "
+            "demo. To read your own pictures with it: picodigits classify."
+        )
     try:
         sets.append(datasets.load("mnist", "test"))
-    except DatasetError:
-        notes.append("MNIST is not here, so all digits are scikit-learn's. Get it with: picodigits data get mnist")
+    except DatasetError as error:
+        notes.append(f"All digits are scikit-learn's. {error}")
     images, labels, sources = _choose(sets, count, seed)
     frames = np.concatenate(
         [camera.photograph(image[None], care, seed=seed, first=i) for i, image in enumerate(images)]
@@ -89,8 +97,8 @@ def run(
     progress("reading", count, count)
     captions = [f"{line.source}: wrote {line.written}, read {line.read}, {line.confidence} %" for line in lines]
     sheet = report.reading_sheet(frames, np.stack(inks), screens, captions, [line.right for line in lines])
-    report.save_image(out / "demo.png", sheet)
-    return Demo(model, lines, out / "demo.png", notes)
+    report.save_image(out / SHEET, sheet)
+    return Demo(model, lines, out / SHEET, notes)
 
 
 def _choose(

@@ -107,13 +107,16 @@ class NumpyExecutor:
         shape = (model.ink_height, model.ink_width)
         return self.decide(make_inks(frames, model.preprocess_id, shape, progress))
 
-    def decide(self, inks: Inks) -> Readings:
-        """What the network and the decision make of inks, each for itself."""
+    def decide(self, inks: Inks, *, steady: bool = False) -> Readings:
+        """What the network and the decision make of inks: each for itself, or `steady`, one after another as a board
+        that sees them in this order."""
         scores = self.scores(inks.inks)
         decisions = np.full(len(scores), NO_DIGIT, dtype=np.int16)
         confidences = np.zeros(len(scores), dtype=np.uint8)
+        decider = Decider(self.model.octave, self.model.min_confidence)
         for i, (row, found) in enumerate(zip(scores.tolist(), inks.found.tolist(), strict=True)):
-            decider = Decider(self.model.octave, self.model.min_confidence)
+            if not steady:
+                decider = Decider(self.model.octave, self.model.min_confidence)
             decisions[i] = decider.update(row, found)
             confidences[i] = decider.confidence
         return Readings(inks, scores, scores.argmax(axis=1).astype(np.int16), decisions, confidences)

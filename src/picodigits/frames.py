@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from picodigits.errors import FrameError
 from picodigits_board import preprocess
@@ -333,6 +333,8 @@ def _read(path: Path) -> bytes:
 
 def _reason(error: BaseException) -> str:
     """The error on one short line."""
+    if isinstance(error, UnidentifiedImageError):  # it would name a buffer in memory
+        return "no picture of these kinds"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     line = " ".join((text or type(error).__name__).split()).rstrip(".")
     return line if len(line) <= 100 else line[:97] + "..."

@@ -119,7 +119,7 @@ def pack(
 
 def ram_bytes(layers: Sequence[DenseLayer]) -> int:
     """Heap that the network needs on the board beside the file: float32 biases, and its two largest activations."""
-    sizes = [layers[0].weights.shape[1]] + [layer.weights.shape[0] for layer in layers]
+    sizes: list[int] = [layers[0].weights.shape[1]] + [layer.weights.shape[0] for layer in layers]
     widest = max(a + b for a, b in itertools.pairwise(sizes))
     return 4 * (sum(sizes[1:]) + widest)
 
@@ -133,7 +133,9 @@ def read(path: str | Path) -> layout.Model:
             raise ModelFileError(f"got {got}, need a model file. Check the path; picodigits train makes one.")
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ModelFileError(f"got {path.stat().st_size} bytes, need at most {MAX_FILE_BYTES}. This is no model.")
-        return parse(path.read_bytes())
+        model = parse(path.read_bytes())
+        _need_printable(model.name, model.preprocess_id)
+        return model
     except OSError as error:
         raise ModelFileError(
             f"{path}: got {error.strerror or error}, need a readable model file. Check its name and permissions."
@@ -153,9 +155,7 @@ def parse(data: bytes) -> layout.Model:
         raise ModelFileError(str(error)) from error
     for number, layer in enumerate(dense_layers(model)):
         _need_exact(number, layer)
-    for text in (model.name, model.preprocess_id, *model.labels):
-        if any(unicodedata.category(letter) == "Cc" for letter in text):  # would reach the terminal
-            raise ModelFileError(f"model file: got the name {text!r}, need one without control characters. Rename it.")
+    _need_printable(*model.labels)
     return model
 
 
@@ -203,12 +203,12 @@ def write(path: str | Path, data: bytes) -> None:
 
 def need_new(path: Path, force: bool) -> None:
     """Make sure, before the work of a training, that a model may be written to `path`. Raises ModelFileError."""
+    if path.is_dir():
+        raise ModelFileError(f"{path}: got a folder, need a file's name. Choose another with --out.")
     if path.exists() and not force:
         raise ModelFileError(
             f"{path}: got an existing file, need a new name. Choose another --out, or overwrite it with --force."
         )
-    if path.is_dir():
-        raise ModelFileError(f"{path}: got a folder, need a file's name. Choose another with --out.")
 
 
 def macs(model: layout.Model) -> int:
@@ -252,6 +252,12 @@ def _utf8(text: str, what: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError as error:
         raise ModelFileError(f"{what}: got {text!r}, need Unicode text. Rename it.") from error
+
+
+def _need_printable(*texts: str) -> None:
+    for text in texts:
+        if any(unicodedata.category(letter) == "Cc" for letter in text):  # a terminal would obey it
+            raise ModelFileError(f"model file: got the name {text!r}, need one without control characters. Rename it.")
 
 
 def _padded(data: bytes) -> bytes:

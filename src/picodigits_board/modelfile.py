@@ -90,6 +90,11 @@ class Model:
         self.name = _string(header[3])
         self.ink_height, self.ink_width, self.classes, count = header[4:8]
         self.octave, self.min_confidence, _, label_bytes, self.ram_bytes = header[8:]
+        sizes = (
+            1 <= self.ink_height <= 32 and 1 <= self.ink_width <= 32 and 2 <= self.classes <= 64 and 1 <= count <= 16
+        )
+        if not (sizes and 1 <= self.octave <= MAX_ACCUMULATOR and self.min_confidence <= 100):
+            raise ModelFileError("model file: a value in its header is out of range. Export it again.")
         at = HEADER_BYTES
         self.labels = _string(data[at : at + label_bytes]).split("\n")
         at += label_bytes
@@ -102,12 +107,12 @@ class Model:
             layer = Layer(kind, flags, shift, layer_inputs, outputs, offset)
             if kind != DENSE:
                 raise ModelFileError("model file: got layer kind %d, need 1 (dense). Update picodigits_board." % kind)
-            if layer.inputs != inputs or layer.end > len(data) - 4 or offset % 4:
+            if layer.inputs != inputs or not outputs or shift > 24 or layer.end > len(data) - 4 or offset % 4:
                 raise ModelFileError("model file: its layers do not fit together. Export it again.")
             self.layers.append(layer)
             inputs = outputs
             at += LAYER_BYTES
-        if not self.layers or inputs != self.classes or len(self.labels) != self.classes or not self.octave:
+        if inputs != self.classes or len(self.labels) != self.classes:
             raise ModelFileError("model file: its classes, labels and layers do not agree. Export it again.")
 
 

@@ -97,6 +97,8 @@ class Find:
     """
 
     def __init__(self, ink_height: int, ink_width: int) -> None:
+        if min(ink_height, ink_width) <= INK_MARGIN:
+            raise ValueError("ink: got %dx%d, need at least 3x3. Train it again." % (ink_height, ink_width))
         self._height = ink_height
         self._width = ink_width
         self._box_size = min(ink_height, ink_width) - INK_MARGIN

@@ -30,7 +30,15 @@ def frames() -> NDArray[np.uint16]:
     desk, studio = camera.photograph(images[:16], "desk", seed=5), camera.photograph(images[16:], "studio", seed=5)
     grey = np.full((60, 80, 3), 200.0)
     sheets = [grey + rng.normal(0, 2, grey.shape), grey * 0.1, grey * 0, grey * 0 + 255]
-    for top, left, size in ((0, 30, 30), (30, 30, 30), (15, 0, 30), (15, 50, 30), (20, 40, 10), (25, 20, 15), (0, 0, 60)):
+    for top, left, size in (
+        (0, 30, 30),
+        (30, 30, 30),
+        (15, 0, 30),
+        (15, 50, 30),
+        (20, 40, 10),
+        (25, 20, 15),
+        (0, 0, 60),
+    ):
         sheet = grey + rng.normal(0, 2, grey.shape)
         sheet[top : top + size, left + size // 3 : left + size // 2] = 40
         sheet[top + size // 2 : top + size // 2 + 3, left : left + size] = 40

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ from picodigits.export.bundle import circuitpy_files
 from picodigits.export.compact import compact_source
 from picodigits.export.m2cgen_python import board_exactness, estimator_source, minified, model_source
 from picodigits.export.proof import Proof, compare, proof_inks, scorers
+from picodigits.frames import replace_atomically
 from picodigits_board.modelfile import Model
 
 __all__ = [
@@ -164,7 +163,9 @@ def _write(folder: Path, files: Mapping[str, bytes], force: bool) -> None:
         text = json.dumps(record, indent=1, sort_keys=True) + "\n"
         _write_whole(folder / RECORD, text.encode())
     except OSError as error:
-        raise ExportError(f"{error.filename or folder}: {error.strerror or error}. Choose another folder.") from error
+        raise ExportError(
+            f"{folder}: got {error.strerror or error}, need a folder that can be written. Choose another --out."
+        ) from error
 
 
 def _may_replace(path: Path, data: bytes, recorded: str | None) -> bool:
@@ -185,15 +186,11 @@ def _read_record(folder: Path) -> dict[str, str]:
 
 def _write_whole(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    replace_atomically(path, lambda part: _fill(part, data))
+
+
+def _fill(part: Path, data: bytes) -> None:
+    part.write_bytes(data)
 
 
 def _digest(data: bytes) -> str:

@@ -36,7 +36,7 @@ def fit_svm(inks: Inks, labels: Labels, progress: Progress) -> tuple[LinearSVC, 
     estimator = LinearSVC(random_state=0, C=0.1 if many else 1.0, tol=1e-3 if many else 1e-4)
     estimator.fit(X, labels)
     progress("fitting LinearSVC", 1, 1)
-    return estimator, [quantise_last(estimator.coef_, estimator.intercept_, 255.0)]
+    return estimator, [quantise_last(*_one_a_class(estimator.coef_, estimator.intercept_), 255.0)]
 
 
 def fit_mlp(
@@ -51,7 +51,8 @@ def fit_mlp(
         estimator.partial_fit(X, labels, classes=classes)
     progress("fitting the network", epochs, epochs)
     (w1, w2), (b1, b2) = estimator.coefs_, estimator.intercepts_
-    return estimator, quantise_mlp(w1, b1, w2, b2, X)
+    coef, intercept = _one_a_class(w2.T, b2)
+    return estimator, quantise_mlp(w1, b1, coef.T, intercept, X)
 
 
 def quantise_last(coef: NDArray[Any], intercept: NDArray[Any], input_scale: float) -> DenseLayer:
@@ -72,6 +73,13 @@ def quantise_mlp(
     top = max(float(np.quantile(hidden, 0.9995)), 1e-6) * scale
     shift = max(int(np.ceil(np.log2(top / 255.0))), 0)  # the smallest that clips next to nothing
     return [DenseLayer(first.weights, first.biases, shift), quantise_last(w2.T, b2, scale / 2.0**shift)]
+
+
+def _one_a_class(coef: NDArray[Any], intercept: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """coef (classes, inputs) and intercept (classes,): of two classes scikit-learn keeps the second alone."""
+    if len(coef) > 1:
+        return coef, intercept
+    return np.concatenate([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
 
 
 def _inputs(inks: Inks, labels: Labels) -> NDArray[np.float64]:

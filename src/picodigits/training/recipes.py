@@ -119,6 +119,12 @@ def train(recipe: Recipe, datasets: Sequence[Dataset], progress: Progress, *, se
             )
     inks, labels = inks_of(recipe, datasets, progress, seed=seed)
     held = np.arange(len(inks)) % HELD_BACK == 0
+    lacking = [name for label, name in enumerate(names) if label not in labels[~held]]
+    if lacking:
+        raise TrainingError(
+            f"training data: got too few samples of {' '.join(lacking)} in which a digit was found, need some of every "
+            "class beside those held back to calibrate. Add samples."
+        )
     progress("calibrating", 0, 2)
     quiet: Progress = lambda stage, done, total: None  # noqa: E731
     _, trial = _fit(recipe, inks[~held], labels[~held], quiet, seed)
