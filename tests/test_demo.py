@@ -14,7 +14,7 @@ from picodigits.frames import load_frames
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> demo.Demo:
-    return demo.run(tmp_path_factory.mktemp("demo"), count=10)
+    return demo.run(tmp_path_factory.mktemp("demo"), count=10, bench=False)
 
 
 def test_the_demo_reads_most_of_its_handwriting(made: demo.Demo) -> None:
@@ -33,7 +33,7 @@ def test_the_contact_sheet_shows_every_digit(made: demo.Demo) -> None:
 
 
 def test_two_runs_give_the_same_picture(made: demo.Demo, tmp_path: Path) -> None:
-    again = demo.run(tmp_path, count=10)
+    again = demo.run(tmp_path, count=10, bench=False)
     assert again.sheet.read_bytes() == made.sheet.read_bytes()
 
 
@@ -42,7 +42,7 @@ def test_without_mnist_the_demo_says_so_and_uses_the_bundled_digits(
 ) -> None:
     monkeypatch.delenv("PICODIGITS_DATA", raising=False)
     monkeypatch.setattr(datasets, "cache_folder", lambda: tmp_path / "empty")
-    result = demo.run(tmp_path, count=3)
+    result = demo.run(tmp_path, count=3, bench=False)
     assert {line.source for line in result.lines} == {"digits"}
     assert "picodigits data get mnist" in result.notes[0]
 

