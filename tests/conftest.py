@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from picodigits.bench import firmware as firmware_files
+from picodigits.errors import FirmwareError
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:
@@ -21,3 +24,12 @@ def mnist_folder() -> Path:
     if not folder:
         pytest.skip("PICODIGITS_DATA names no folder with the MNIST files")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def firmware() -> firmware_files.Firmware:
+    """The CircuitPython UF2 of the cache, or a skip that names the path where it belongs."""
+    try:
+        return firmware_files.find()
+    except FirmwareError as error:
+        pytest.skip(f"no firmware: {error}")

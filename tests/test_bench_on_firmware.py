@@ -21,13 +21,12 @@ pytest.importorskip("rp2040py", reason="needs the extra 'bench'")
 from picodigits import camera, datasets, modelfile
 from picodigits.bench import firmware as firmware_files
 from picodigits.bench.board import Board
-from picodigits.bench.faults import FAULTS, try_fault
 from picodigits.bench.ov7670 import MVFP_MIRROR, MVFP_VFLIP, OV7670
 from picodigits.bench.parity import FedBoard, run_on_board
 from picodigits.bench.run import run
 from picodigits.bench.serial_port import SerialPort
 from picodigits.bench.st7735r import ST7735R
-from picodigits.errors import BenchError, FirmwareError
+from picodigits.errors import BenchError
 from picodigits.export.bundle import circuitpy_files
 from picodigits_board import decide, network, preprocess
 
@@ -57,14 +56,6 @@ print("camera", "ready")
 while True:
     exec(input())
 """
-
-
-@pytest.fixture(scope="session")
-def firmware() -> firmware_files.Firmware:
-    try:
-        return firmware_files.find()
-    except FirmwareError as error:
-        pytest.skip(f"no firmware: {error}")
 
 
 def driver(name: str) -> bytes:
@@ -326,16 +317,6 @@ def test_the_application_reads_pictures_and_shows_them(
         sent = pictures[frame.picture].byteswap() >> 5 & 63
         shown = np.stack([frame.lcd[y : y + 60, x : x + 80, 1] >> 2 for y in range(6) for x in range(6)])
         assert (np.abs(shown.astype(int) - sent).max(axis=(1, 2)) <= 1).any()
-
-
-@pytest.mark.parametrize("name", ["camera-missing", "damaged-model"])
-def test_a_fault_is_named_and_gone_when_it_is_mended(
-    firmware: firmware_files.Firmware, application: dict[str, bytes], name: str
-) -> None:
-    report = try_fault(FAULTS[name], application, [digit_like(1)], firmware=firmware, fault_ms=100)
-    assert report.errors
-    assert report.lcd.any()
-    assert report.recovered
 
 
 SUM_PROGRAM = """

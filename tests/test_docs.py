@@ -55,7 +55,7 @@ def test_the_wiring_table_is_that_of_the_program() -> None:
 
 
 def test_the_settings_in_the_documents_are_those_of_the_program() -> None:
-    code = (ROOT / "src" / "picodigits_board" / "code.py").read_text("utf-8")
+    code = (ROOT / "src" / "picodigits_board" / "settings.py").read_text("utf-8")
     known = set(re.findall(r'^    "([A-Z_]+)": ', code, re.MULTILINE))
     text = (ROOT / "docs" / "board.md").read_text("utf-8")
     assert {name.removeprefix("PICODIGITS_") for name in re.findall(r"PICODIGITS_[A-Z_]+", text)} == known

@@ -1,4 +1,8 @@
-"""The OV7670 on its pins: checks that it is there, then captures frames. Hardware only; runs on the board alone."""
+"""The OV7670 on its pins: checks that it is there, then captures frames. Hardware only; runs on the board alone.
+
+A capture waits for the camera's clock and has no time limit. When the cable is pulled in the middle of one, nothing
+but the chip's watchdog ends it: it restarts the board, which then says what is missing.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,11 @@ import board
 import busio
 import digitalio
 import displayio
+import microcontroller
 import pwmio
 from adafruit_ov7670 import OV7670, OV7670_SIZE_DIV8
 from ulab import numpy as np
+from watchdog import WatchDogMode
 
 from picodigits_board import pins
 
@@ -18,7 +24,10 @@ ADDRESS = 0x21  # OV7670 datasheet 1.4, p. 10: 42 (hex) to write, 43 to read, le
 PRODUCT_REGISTER = 0x0A  # PID, p. 11
 PRODUCT = 0x76
 MCLK_HZ = 16_000_000  # 10 to 48 MHz, p. 6
+COM7_REGISTER = 0x12  # p. 13
+COM7_RGB = 0x04  # RGB output, VGA as the base of all sizes: what the driver writes; after a power loss it is 0
 VSYNC_WAIT_S = 0.5  # the slowest frame at this clock takes 50 ms
+WATCHDOG_S = 5  # 8.3 at most (RP2040 datasheet, 4.7)
 
 
 class CameraError(Exception):
@@ -57,14 +66,23 @@ class Camera:
         self._driver.size = OV7670_SIZE_DIV8
         self._driver.flip_x = flip_x
         self._driver.flip_y = flip_y
+        microcontroller.watchdog.timeout = WATCHDOG_S
+        microcontroller.watchdog.mode = WatchDogMode.RESET
 
     def capture(self) -> np.ndarray:
-        """Fill `picture` and `frame` with the next picture: RGB565_SWAPPED, 60 rows of 80."""
+        """Fill `picture` and `frame` with the next picture: RGB565_SWAPPED, 60 rows of 80.
+
+        Raises CameraError where the camera has gone, or has lost its settings.
+        """
+        microcontroller.watchdog.feed()
         self._driver.capture(self.picture)
+        if _read(self._bus, COM7_REGISTER) != COM7_RGB:
+            raise CameraError("it lost power for a moment: check 3.3 V and the cable")
         return self.frame
 
     def deinit(self) -> None:
-        """Stop the camera and release its pins."""
+        """Stop the camera and the watchdog, and release the pins."""
+        microcontroller.watchdog.mode = None
         self._driver.deinit()
         self._bus.deinit()
 
@@ -81,21 +99,9 @@ def _check(bus: busio.I2C) -> None:
         time.sleep(0.001)
         reset.value = True
         time.sleep(0.01)
-        while not bus.try_lock():
-            pass
-        try:
-            answer = bytearray(1)
-            bus.writeto(ADDRESS, bytes((PRODUCT_REGISTER,)))
-            bus.readfrom_into(ADDRESS, answer)
-        except OSError:
-            raise CameraError(
-                "no answer on I2C. Check %s SDA, %s SCL, 3.3 V and %s MCLK"
-                % (pins.CAMERA_SDA, pins.CAMERA_SCL, pins.CAMERA_MCLK)
-            ) from None
-        finally:
-            bus.unlock()
-        if answer[0] != PRODUCT:
-            raise CameraError("chip id 0x%02x, need 0x%02x: not an OV7670?" % (answer[0], PRODUCT))
+        product = _read(bus, PRODUCT_REGISTER)
+        if product != PRODUCT:
+            raise CameraError("chip id 0x%02x, need 0x%02x: not an OV7670?" % (product, PRODUCT))
         first = vsync.value
         stop = time.monotonic() + VSYNC_WAIT_S
         while vsync.value == first:
@@ -104,3 +110,21 @@ def _check(bus: busio.I2C) -> None:
     finally:
         for pin in (mclk, shutdown, reset, vsync):
             pin.deinit()
+
+
+def _read(bus: busio.I2C, register: int) -> int:
+    """A register of the camera. Raises CameraError where nobody answers."""
+    answer = bytearray(1)
+    while not bus.try_lock():
+        pass
+    try:
+        bus.writeto(ADDRESS, bytes((register,)))
+        bus.readfrom_into(ADDRESS, answer)
+    except OSError:
+        raise CameraError(
+            "no answer on I2C. Check %s SDA, %s SCL, 3.3 V and %s MCLK"
+            % (pins.CAMERA_SDA, pins.CAMERA_SCL, pins.CAMERA_MCLK)
+        ) from None
+    finally:
+        bus.unlock()
+    return answer[0]

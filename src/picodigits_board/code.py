@@ -1,27 +1,17 @@
 """picodigits on the board: camera -> frame -> ink -> scores -> decision -> screen, and a line a frame over USB.
 
-Settings come from settings.toml on the drive, as PICODIGITS_MODEL and so on; below is what can be set.
+What can be set in settings.toml stands in picodigits_board/settings.py, the wiring in picodigits_board/pins.py.
 """
 
 from __future__ import annotations
 
 import gc
-import os
 import time
 
 from picodigits_board import decide, modelfile, network, preprocess, screen, stages
 from picodigits_board.camera import Camera, CameraError
+from picodigits_board.settings import SETTINGS
 
-SETTINGS = {
-    "MODEL": "/model.pdm",  # the model file
-    "DISPLAY": "st7735r",  # "none": USB only
-    "FLIP_X": 0,  # 1: the camera's picture is mirrored
-    "FLIP_Y": 0,  # 1: it is upside down
-    "TRACE": 0,  # 1: scores, ink and heap over USB, for the bench
-    "TRANSPOSE": 0,  # 1: the camera lies on its side; the article's mounting has this and FLIP_Y
-}
-for key in SETTINGS:
-    SETTINGS[key] = os.getenv("PICODIGITS_" + key, SETTINGS[key])
 TRANSPOSE = bool(SETTINGS["TRANSPOSE"])
 
 
@@ -86,8 +76,14 @@ try:
     if SETTINGS["DISPLAY"] != "none":
         display = screen.open_display()
     model = modelfile.load(SETTINGS["MODEL"])
-    camera = open_camera(display)
-    read_for_ever(camera, model, display)
+    while True:
+        camera = open_camera(display)
+        try:
+            read_for_ever(camera, model, display)
+        except CameraError as error:
+            complain(display, error)
+        camera.deinit()
+        camera = None
 except (MemoryError, OSError, ValueError) as error:
     complain(display, error)
     while True:

