@@ -39,6 +39,16 @@ def test_the_accuracy_table_is_that_of_the_benchmark_and_of_the_models_that_ship
         assert line in readme, line
 
 
+def test_the_bench_table_is_that_of_the_benchmark() -> None:
+    with (ROOT / "benchmarks" / "bench.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for row in rows:
+        first = f"{float(row['first_prediction_ms']) / 1000:.1f} s"
+        times = " | ".join(f"{row[key]} ms" for key in ("ink_ms", "network_ms", "screen_ms", "loop_ms"))
+        assert f"| {row['bytes']} bytes | {first} | {times} |" in readme, row["program"]
+
+
 def test_the_wiring_table_is_that_of_the_program() -> None:
     text = (ROOT / "docs" / "board.md").read_text("utf-8")
     for label, pin in (
