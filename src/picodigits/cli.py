@@ -499,13 +499,11 @@ def bench_report(
         uf2 = session.firmware_for(firmware, progress)
         rows = bench_reports.measure(firmware=uf2, models=model, progress=progress)
         paths = bench_reports.save(rows, out)
-    table = Table("program", "bytes", "right", "first", "capture", "ink", "network", "screen", "loop", "heap free")
-    for row in rows:
-        times = (row.first_prediction_ms, row.capture_ms, row.ink_ms, row.network_ms, row.screen_ms, row.loop_ms)
-        words = [f"{ms:.0f} ms" for ms in times]
-        table.add_row(row.program, str(row.bytes), f"{row.right_percent:.1f} %", *words, str(row.heap_free))
+    table = Table("virtual ms, means", *(row.program for row in rows))
+    for what, cells in bench_reports.table(rows):
+        table.add_row(what, *cells)
     console.print(table)
-    _say(f"Virtual milliseconds: {bench_reports.CLOCK_COVERS}.")
+    _say(f"{bench_reports.CLOCK_COVERS[0].upper()}{bench_reports.CLOCK_COVERS[1:]}.")
     _say(f"Table: {paths[0]}, plot: {paths[1]}")
 
 

@@ -27,7 +27,7 @@ from picodigits.training.dense import Progress
 
 ARTICLE_PROGRAM = "article's program"
 ARTICLE_LIBRARIES = ("adafruit_ov7670", "adafruit_st7735r", "adafruit_bus_device", "adafruit_display_text")
-__all__ = ["CLOCK_COVERS", "Row", "article_files", "load", "measure", "save"]
+__all__ = ["CLOCK_COVERS", "Row", "article_files", "load", "measure", "save", "table"]
 PICTURES = 4
 FRAMES_EACH = 2
 SEED = 3
@@ -41,6 +41,7 @@ class Row:
     firmware: str
     bytes: int  # of the model: the model file, or svm_min.py
     right_percent: float  # simulated desk photographs of scikit-learn's test writers, declining switched off
+    import_ms: float | None  # of the model as Python source; None where it is a file that is read
     first_prediction_ms: float  # from power-on
     capture_ms: float
     ink_ms: float  # finding and preparing the digit; the article's crop and grey loops
@@ -111,6 +112,7 @@ def _row(name: str, result: BenchResult, size: int, right_percent: float) -> Row
         firmware=result.firmware.version,
         bytes=size,
         right_percent=round(right_percent, 2),
+        import_ms=round(mean["import_ms"]) if "import_ms" in mean else None,
         first_prediction_ms=round(result.first_prediction_ms or 0.0),
         capture_ms=round(mean["capture_ms"], 1),
         ink_ms=round(mean.get("ink_ms", mean.get("crop_ms", 0.0) + mean.get("grey_ms", 0.0)), 1),
@@ -120,6 +122,25 @@ def _row(name: str, result: BenchResult, size: int, right_percent: float) -> Row
         frames_per_second=round(result.per_second() or 0.0, 1),
         heap_free=min(int(frame.values["free"]) for frame in result.frames),
     )
+
+
+def table(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
+    """What was measured, with a cell for each program."""
+    titles = {
+        "bytes": "model, bytes",
+        "right_percent": "right, %",
+        "import_ms": "import of the model",
+        "first_prediction_ms": "power-on to first reading",
+        "capture_ms": "capture",
+        "ink_ms": "finding the digit",
+        "network_ms": "network",
+        "screen_ms": "screen",
+        "loop_ms": "whole loop",
+        "frames_per_second": "frames a second",
+        "heap_free": "heap free, lowest, bytes",
+    }
+    cells = {key: [getattr(row, key) for row in rows] for key in titles}
+    return [(title, ["" if v is None else f"{v}" for v in cells[key]]) for key, title in titles.items()]
 
 
 def save(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -146,12 +167,12 @@ def _plot(rows: Sequence[Row]) -> bytes:
     for row in rows:
         colour = "#D55E00" if row.program == ARTICLE_PROGRAM else "#0072B2"
         axes.scatter(row.loop_ms, row.right_percent, s=row.bytes / 25, color=colour, alpha=0.6)
+        above = 6 + (row.bytes / 25) ** 0.5 / 2  # points, clear of the dot
         axes.annotate(
-            f"{row.program}\n{row.bytes} bytes", (row.loop_ms, row.right_percent), xytext=(0, 14),
+            f"{row.program}\n{row.bytes} bytes", (row.loop_ms, row.right_percent), xytext=(0, above),
             textcoords="offset points", ha="center", fontsize=9,
         )  # fmt: skip
-    axes.set_xscale("log")
-    axes.set_xlim(min(row.loop_ms for row in rows) / 1.6, max(row.loop_ms for row in rows) * 1.6)
+    axes.set_xlim(0, 1.25 * max(row.loop_ms for row in rows))
     axes.set_ylim(0, 112)
     axes.set_xlabel("one loop, camera to screen: virtual ms at 125 MHz, emulated (silicon: 1 to 10 % more)")
     axes.set_ylabel("right on simulated desk photographs, %")
