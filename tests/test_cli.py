@@ -678,7 +678,10 @@ def test_the_demo_says_what_is_wrong_with_the_data_folder(
     picodigits: Picodigits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(datasets.DATA_VARIABLE, "/no/such")
-    assert "PICODIGITS_DATA: got no such folder at /no/such" in picodigits("demo", "--count", "1", "--no-bench").went_well().out
+    assert (
+        "PICODIGITS_DATA: got no such folder at /no/such"
+        in picodigits("demo", "--count", "1", "--no-bench").went_well().out
+    )
 
 
 @pytest.mark.parametrize("target", ["m2cgen", "compact", "circuitpython"])

@@ -185,7 +185,7 @@ def test_m2cgen_says_the_size_and_the_way_out_where_a_model_is_too_large(small: 
 
 
 def test_the_limit_of_m2cgen_is_as_documented_and_does_not_depend_on_the_caller() -> None:
-    model = packed([dense(21 * 21, 2)], (21, 21))
+    model = packed([dense(19 * 19, 2)], (19, 19))
 
     def deeper(levels: int) -> str:
         return deeper(levels - 1) if levels else model_source(model)
