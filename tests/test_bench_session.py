@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,18 @@ def test_board_and_pc_agree_on_ten_frames_through_the_whole_camera_path(firmware
     assert len({row[1] for row in done.readings}) >= 4, "the pictures are not all read alike"
     heaps = [int(frame.values["free"]) for frame in done.result.frames]
     assert min(heaps) > 20_000
+
+
+@pytest.mark.firmware
+@pytest.mark.slow
+def test_a_program_that_opens_the_serial_port_sees_the_board_read(firmware: firmware_files.Firmware) -> None:
+    with session.serve(modelfile.find("article"), kind="tcp") as port:
+        host, number = port.name.removeprefix("socket://").split(":")
+        with socket.create_connection((host, int(number)), timeout=120) as link:
+            heard = b""
+            while b"picodigits: frame=1 " not in heard:
+                piece = link.recv(4096)
+                assert piece, heard
+                heard += piece
+        port.wait(0.01)
+    assert b"status=found" in heard

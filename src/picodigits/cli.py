@@ -485,6 +485,26 @@ def bench_fault(
     _say(f"LCD during the fault: {paths[0]}, after it: {paths[1]}")
 
 
+@bench_app.command("serve", epilog=_examples("bench serve", "bench serve --kind tcp"))
+def bench_serve(
+    model: ModelName = "mlp",
+    firmware: Firmware = None,
+    kind: Annotated[Literal["auto", "pty", "tcp"], typer.Option(help="What other programs open.")] = "auto",
+    seconds: Annotated[float, typer.Option(min=0, help="Stop after so long; 0: run until Ctrl-C.")] = 0,
+) -> None:
+    """Keep an emulated board running with its USB serial port open, for tools that expect a real one."""
+    from picodigits.bench import session
+
+    with (
+        _progress() as progress,
+        session.serve(modelfile.find(model), kind=kind, firmware=firmware, progress=progress) as port,
+    ):
+        _say(f"The emulated Pico's serial port: {port.name}")
+        _say("Open it with Thonny, mpremote or screen. Ctrl-C here ends the board.")
+        sys.stdout.flush()
+        port.wait(seconds or None)
+
+
 @bench_app.command("report", epilog=_examples("bench report", "bench report --model mlp --out benchmarks"))
 def bench_report(
     model: Annotated[list[str] | None, typer.Option("--model", help="Only these. May repeat. Default: all.")] = None,

@@ -10,12 +10,15 @@ Each fault is done to the wires, the chip or the drive, never to the program; th
 
 from __future__ import annotations
 
+import binascii
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from picodigits import modelfile
 from picodigits.bench import drive
 from picodigits.bench import firmware as firmware_files
 from picodigits.bench.board import Board
@@ -23,6 +26,8 @@ from picodigits.bench.ov7670 import OV7670, PID, VER
 from picodigits.bench.run import parse_line
 from picodigits.bench.st7735r import ST7735R
 from picodigits.errors import BenchError
+from picodigits.modelfile import DenseLayer
+from picodigits_board.preprocess import FIND
 
 Files = dict[str, bytes]
 
@@ -94,6 +99,29 @@ def _damaged_model(files: Mapping[str, bytes]) -> Files:
     return {**files, models[-1]: bytes(damaged)}
 
 
+def _foreign_model(files: Mapping[str, bytes]) -> Files:
+    """Every .pdm file as if it had been trained behind a preprocessing that the board does not have."""
+
+    def foreign(data: bytes) -> bytes:
+        body = data[:8] + b"find-9".ljust(12, b"\0") + data[20:-4]
+        return body + struct.pack("<I", binascii.crc32(body))
+
+    return {path: foreign(data) if path.endswith(".pdm") else data for path, data in files.items()}
+
+
+def _large_model(files: Mapping[str, bytes]) -> Files:
+    """Every .pdm file with 200 KB of weights in its place: more than the board's heap."""
+    layers = [
+        DenseLayer(np.zeros((200, 1024), np.int8), np.zeros(200, np.int32), 8),
+        DenseLayer(np.zeros((10, 200), np.int8), np.zeros(10, np.int32)),
+    ]
+    data = modelfile.pack(
+        name="large", preprocess_id=FIND, ink_shape=(32, 32), labels="0123456789", layers=layers, octave=1,
+        min_confidence=0,
+    )  # fmt: skip
+    return {path: data if path.endswith(".pdm") else content for path, content in files.items()}
+
+
 def _without_model(files: Mapping[str, bytes]) -> Files:
     return {path: content for path, content in files.items() if not path.endswith(".pdm")}
 
@@ -117,6 +145,8 @@ FAULTS: dict[str, Fault] = {
         Fault("lcd-missing", "no LCD is connected", _lcd(False), _lcd(True)),
         Fault("full-drive", "CIRCUITPY has no free byte", files=drive.fill, mended_files=True),
         Fault("damaged-model", "one bit of the model file is wrong", files=_damaged_model, mended_files=True),
+        Fault("foreign-model", "the model is for another preprocessing", files=_foreign_model, mended_files=True),
+        Fault("large-model", "the model is larger than the heap", files=_large_model, mended_files=True),
         Fault("no-model", "the model file is missing", files=_without_model, mended_files=True),
     )
 }

@@ -46,6 +46,12 @@ class SerialPort:
         self._thread = threading.Thread(target=self._serve, name="emulated Pico", daemon=True)
         self._thread.start()
 
+    def wait(self, seconds: float | None = None) -> None:
+        """Let the board run so long, or until it stops; raises what stopped it."""
+        self._thread.join(seconds)
+        if self.error is not None:
+            raise BenchError(f"emulated Pico: got {self.error}, need it to run. Please report this.") from self.error
+
     def close(self) -> None:
         """Stop the board, close the port."""
         self._closing.set()

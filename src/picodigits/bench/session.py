@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,12 @@ from PIL import Image
 from picodigits import report
 from picodigits.bench import firmware as firmware_files
 from picodigits.bench import pictures
+from picodigits.bench.board import Board
 from picodigits.bench.faults import FAULTS, FaultReport, try_fault
+from picodigits.bench.ov7670 import OV7670
 from picodigits.bench.run import BenchResult, run
+from picodigits.bench.serial_port import SerialPort
+from picodigits.bench.st7735r import ST7735R
 from picodigits.errors import BenchError, did_you_mean
 from picodigits.executors import NumpyExecutor, make_inks
 from picodigits.export import circuitpy_files
@@ -108,6 +113,30 @@ def run_fault(
     progress(f"emulated Pico: {FAULTS[name].title}", 0, 0)
     shown = pictures.choose(digits=(5,), care="studio")
     return try_fault(FAULTS[name], circuitpy_files(model.data), shown.frames, firmware=uf2)
+
+
+@contextmanager
+def serve(
+    model: Model,
+    *,
+    kind: str = "auto",
+    firmware: str | None = None,
+    progress: Progress = lambda stage, done, total: None,
+) -> Iterator[SerialPort]:
+    """A running emulated board with the application and its USB serial port open for other programs.
+
+    kind  "pty", "tcp" or "auto"; the camera sees handwritten digits in turn, a new one every 20 frames
+    Yields the open port, whose `name` is what to connect to. Raises what its parts raise.
+    """
+    uf2 = firmware_for(firmware, progress)
+    shown = pictures.choose(digits=range(10), care="studio").frames
+    camera = OV7670(lambda: shown[0])
+    camera.source = lambda: shown[camera.frames_sent // 20 % len(shown)]
+    board = Board(uf2.path, circuitpy_files(model.data), camera=camera, lcd=ST7735R())
+    progress("emulated Pico: boot", 0, 0)
+    board.boot(quick=True)
+    with SerialPort(board, kind) as port:
+        yield port
 
 
 def save_fault(seen: FaultReport, folder: Path) -> list[Path]:
