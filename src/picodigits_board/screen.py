@@ -18,6 +18,8 @@ import bitmaptools
 import displayio
 import terminalio
 
+from picodigits_board import pins
+
 try:  # names for annotations; CircuitPython has no typing and stops here
     import typing  # noqa: F401
 
@@ -30,6 +32,7 @@ WIDTH = 128
 HEIGHT = 160
 LINE = 21  # letters across the screen
 HINTS = ("", "show me a digit", "too small: go closer", "too dark: more light", "cut off: centre it")
+_open_buses: list = []
 _WHITE = 0xFFFFFF
 _BLUE = 0x56B4E9  # blue and orange: told apart with every kind of colour blindness (Okabe and Ito, 2008)
 _ORANGE = 0xE69F00
@@ -42,10 +45,9 @@ def open_display() -> BusDisplay:
     from adafruit_st7735r import ST7735R
     from fourwire import FourWire
 
-    from picodigits_board import pins
-
     displayio.release_displays()
     spi = busio.SPI(clock=getattr(board, pins.SCREEN_SCK), MOSI=getattr(board, pins.SCREEN_MOSI))
+    _open_buses.append(spi)
     bus = FourWire(
         spi,
         command=getattr(board, pins.SCREEN_DC),
@@ -58,9 +60,11 @@ def open_display() -> BusDisplay:
 
 def close_display(display: BusDisplay | None) -> None:
     """Backlight off, where a pin drives it, and the screen's pins released."""
-    if display is not None:
+    if display is not None and pins.SCREEN_LIGHT:
         display.brightness = 0.0
     displayio.release_displays()
+    while _open_buses:
+        _open_buses.pop().deinit()  # CircuitPython keeps the bus of a display, even after the program's end
 
 
 class Text:
