@@ -85,6 +85,9 @@ try:
         camera.deinit()
         camera = None
 except (MemoryError, OSError, ValueError) as error:
+    if camera:
+        camera.deinit()  # and its watchdog, or the board would restart for ever
+        camera = None
     complain(display, error)
     while True:
         time.sleep(1)  # until the drive changes: then CircuitPython starts this file again

@@ -145,7 +145,13 @@ FAULTS: dict[str, Fault] = {
         Fault("lcd-missing", "no LCD is connected", _lcd(False), _lcd(True)),
         Fault("full-drive", "CIRCUITPY has no free byte", files=drive.fill, mended_files=True),
         Fault("damaged-model", "one bit of the model file is wrong", files=_damaged_model, mended_files=True),
-        Fault("foreign-model", "the model is for another preprocessing", files=_foreign_model, mended_files=True),
+        Fault(
+            "foreign-model",
+            "the model is for another preprocessing",
+            files=_foreign_model,
+            mended_files=True,
+            lasts_ms=8000,  # longer than the watchdog's five seconds
+        ),
         Fault("large-model", "the model is larger than the heap", files=_large_model, mended_files=True),
         Fault("no-model", "the model file is missing", files=_without_model, mended_files=True),
     )
