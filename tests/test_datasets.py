@@ -125,7 +125,9 @@ def test_digits_are_split_as_in_the_article_and_scaled_to_full_ink() -> None:
 
 
 def test_unknown_names_splits_and_stray_folders_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"^dataset: got 'fashion', need digits, mnist or folder:PATH\. See"):
+    with pytest.raises(
+        DatasetError, match=r"^dataset: got 'fashion', need digits, mnist or folder:PATH, or strokes\. See"
+    ):
         datasets.load("fashion")
     with pytest.raises(DatasetError, match=r"^split: got 'val', need train, test or all"):
         datasets.load("digits", "val")  # type: ignore[arg-type]
@@ -597,12 +599,60 @@ def test_class_folders_that_hold_nothing_to_learn_from_are_errors(tmp_path: Path
         datasets.load(name)
 
 
+# --- synthetic writers ---
+
+
+@pytest.fixture
+def few_strokes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The dataset strokes with its own seeds, and 60 and 20 pictures instead of thousands."""
+    few = {"train": (60, datasets.STROKES["train"][1]), "test": (20, datasets.STROKES["test"][1])}
+    monkeypatch.setattr(datasets, "STROKES", few)
+    datasets._strokes.cache_clear()
+    yield
+    datasets._strokes.cache_clear()
+
+
+def test_strokes_are_many_and_their_test_has_a_seed_of_its_own() -> None:
+    assert {part: samples for part, (samples, _) in datasets.STROKES.items()} == {"train": 20_000, "test": 2_000}
+    assert datasets.STROKES["train"][1] != datasets.STROKES["test"][1]
+
+
+@pytest.mark.usefixtures("few_strokes")
+def test_strokes_are_drawn_in_equal_classes_by_other_writers_for_the_test() -> None:
+    train, test, both = (datasets.load("strokes", split) for split in ("train", "test", "all"))
+    assert (train.images.shape, test.images.shape) == ((60, 64, 64), (20, 64, 64))
+    assert np.array_equal(train.counts, [6] * 10)
+    assert np.array_equal(test.counts, [2] * 10)
+    assert np.array_equal(both.images, np.concatenate([train.images, test.images]))
+    assert not {image.tobytes() for image in train.images} & {image.tobytes() for image in test.images}
+
+
+@pytest.mark.usefixtures("few_strokes")
+def test_changing_the_strokes_that_were_loaded_leaves_the_next_load_alone() -> None:
+    first = datasets.load("strokes")
+    first.images[:] = 0
+    assert datasets.load("strokes").images.any()
+
+
+@pytest.mark.usefixtures("few_strokes")
+def test_the_check_finds_nothing_wrong_with_strokes() -> None:
+    findings = datasets.check("strokes")
+    assert all(finding.ok for finding in findings)
+    assert ("train, per class", True) in [finding[:2] for finding in findings]
+
+
+def test_strokes_need_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="strokes: got the folder"):
+        datasets.load("strokes", folder=tmp_path)
+
+
 # --- list, check, show ---
 
 
 def test_the_list_says_where_mnist_is(tiny_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def state() -> tuple[str, str]:
-        digits, mnist = datasets.available()
+        digits, mnist, strokes = datasets.available()
+        assert (strokes.samples, strokes.size, strokes.state) == (22_000, "64x64", "drawn")
         assert (digits.name, digits.samples, digits.size, digits.state) == ("digits", 1797, "8x8", "bundled")
         assert (mnist.name, mnist.samples, mnist.size) == ("mnist", 50, "28x28")
         return mnist.state, mnist.where

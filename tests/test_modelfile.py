@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from picodigits import modelfile
 from picodigits.errors import ModelFileError
-from picodigits.modelfile import DenseLayer
+from picodigits.modelfile import ConvLayer, DenseLayer
 from picodigits_board import modelfile as layout
 from picodigits_board import preprocess
 
@@ -105,7 +105,7 @@ def test_what_is_packed_is_read_back(
     assert (model.ink_height, model.ink_width, model.classes) == (height, width, len(labels))
     assert (model.octave, model.min_confidence) == (octave, confidence)
     assert [part.relu for part in model.layers] == [True] * len(hidden) + [False]
-    for packed, read in zip(layers, modelfile.dense_layers(model), strict=True):
+    for packed, read in zip(layers, modelfile.layers_of(model), strict=True):
         np.testing.assert_array_equal(packed.weights, read.weights)
         np.testing.assert_array_equal(packed.biases, read.biases)
         assert packed.shift == read.shift
@@ -188,8 +188,93 @@ def test_what_does_not_fit_the_format_is_not_packed(changes: dict[str, Any], rea
 
 
 def test_an_accumulator_may_reach_all_but_two_to_the_24() -> None:
-    data = modelfile.pack(**good(layers=[exact_layer((1 << 24) - 1)]))
-    assert modelfile.dense_layers(modelfile.parse(data))[0].largest_accumulator() == (1 << 24) - 1
+    layers = [exact_layer((1 << 24) - 1)]
+    (read,) = modelfile.layers_of(modelfile.parse(modelfile.pack(**good(layers=layers))))
+    np.testing.assert_array_equal(read.biases, layers[0].biases)
+
+
+def narrow_layer(accumulator: int) -> DenseLayer:
+    """Three outputs over 20 inputs whose highest accumulator is `accumulator`."""
+    return DenseLayer(np.full((3, 20), 6, np.int8), np.full(3, accumulator - 20 * 6 * 255, np.int32))
+
+
+@pytest.mark.parametrize(("accumulator", "narrow"), [(32767, True), (32768, False)])
+def test_a_layer_is_narrow_as_long_as_no_accumulator_can_leave_int16(accumulator: int, narrow: bool) -> None:
+    model = modelfile.parse(modelfile.pack(**good(layers=[narrow_layer(accumulator)])))
+    assert model.layers[0].narrow is narrow
+
+
+def test_a_file_that_calls_a_layer_narrow_which_is_not_is_refused() -> None:
+    data = modelfile.pack(**good(layers=[narrow_layer(32767)]))
+    bias = layout.Model(data).layers[0].bias_offset
+    one_more = forge(data, (bias, struct.pack("<i", 32768 - 20 * 6 * 255)))
+    with pytest.raises(ModelFileError, match="layer 0: got an accumulator that can leave 16 bits"):
+        modelfile.parse(one_more)
+
+
+# --- convolutions -----------------------------------------------------------------------------------------
+
+
+def convolution(kernel: tuple[int, ...] = (3, 3, 1, 2), weight: int = 1, **more: Any) -> ConvLayer:
+    biases = np.zeros(kernel[-1], np.int32)
+    return ConvLayer(np.full(kernel, weight, np.int8), biases, **{"shift": 6, "top": 31, **more})
+
+
+def test_a_convolution_is_read_back_as_it_was_packed() -> None:
+    layers = [convolution((3, 3, 1, 2), 5, pad=1), convolution((2, 3, 2), -3, stride=(1, 2)), layer(3, 12)]
+    model = modelfile.parse(modelfile.pack(**good(layers=layers)))
+    for packed, read in zip(layers, modelfile.layers_of(model), strict=True):
+        np.testing.assert_array_equal(packed.weights, read.weights)
+        np.testing.assert_array_equal(packed.biases, read.biases)
+        assert (packed.shift, packed.top) == (read.shift, read.top)
+        if isinstance(packed, ConvLayer):
+            assert isinstance(read, ConvLayer)
+            assert (packed.stride, packed.pad, packed.pool) == (read.stride, read.pad, read.pool)
+            assert packed.depthwise == read.depthwise
+    assert [part.shape for part in model.layers] == [(2, 4, 5), (2, 3, 2), (3, 1, 1)]
+    assert modelfile.macs(model) == 9 * 2 * 20 + 6 * 2 * 6 + 3 * 12
+    assert modelfile.chain(model) == "20 -> 2 @ 3x3 padded -> depthwise 2 @ 2x3 stride 1x2 -> 3"
+
+
+def test_shifted_ink_and_a_score_for_no_digit_are_read_back() -> None:
+    model = modelfile.parse(
+        modelfile.pack(**good(layers=[layer(6, 20, shift=9), layer(4, 6)], rejects=True, ink_shift=3))
+    )
+    assert (model.rejects, model.ink_shift, model.classes, model.layers[-1].outputs) == (True, 3, 3, 4)
+
+
+REFUSED_CONVOLUTIONS: list[tuple[list[Any], dict[str, Any], str]] = [
+    ([convolution(weight=2), layer(3, 12)], {}, "layer 0: got accumulators from 32 to 4622 and 18 even weights"),
+    ([convolution(weight=15), layer(3, 12)], {}, "layer 0: got accumulators from 32 to 34457 and 0 even weights"),
+    ([convolution(weight=-15), layer(3, 12)], {}, "layer 0: got accumulators from -34393 to 32"),
+    ([convolution((5, 3, 1, 2)), layer(3, 12)], {}, "do not fit together"),
+    ([convolution(pool=2), layer(3, 12)], {}, "do not fit together"),
+    ([convolution(pool=3), layer(3, 12)], {}, "do not fit together"),
+    ([convolution(stride=(0, 1)), layer(3, 12)], {}, "do not fit together"),
+    ([convolution(top=0), layer(3, 12)], {}, "do not fit together"),
+    ([convolution((3, 3, 2, 2)), layer(3, 12)], {}, "do not fit together"),
+    ([convolution(top=256), layer(3, 12)], {}, "a layer does not fit its fields"),
+    ([layer(6, 20, shift=9), convolution((1, 1, 6, 3))], {}, "layer 1: got a convolution as the last layer"),
+    ([convolution((9, 1)), layer(3, 12)], {}, "layer 0: got weights (9, 1)"),
+    ([convolution(), layer(4, 12)], {}, "its classes, labels and layers do not agree"),
+    ([convolution(), layer(3, 12)], {"rejects": True}, "its classes, labels and layers do not agree"),
+    ([convolution(), layer(3, 12)], {"ink_shift": 8}, "out of range"),
+]
+
+
+@pytest.mark.parametrize(("layers", "changes", "reason"), REFUSED_CONVOLUTIONS)
+def test_a_convolution_that_the_board_could_not_run_is_not_packed(
+    layers: list[Any], changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ModelFileError) as caught:
+        modelfile.pack(**good(**{"layers": layers, "ink_shift": 0, **changes}))
+    assert reason in str(caught.value)
+
+
+def test_what_an_activation_can_reach_bounds_the_next_layer() -> None:
+    """Weights that could leave int16 for activations of 31, but not for the 4 that this layer before can make."""
+    first = convolution((3, 3, 1, 2), 1, shift=9)
+    assert modelfile.parse(modelfile.pack(**good(layers=[first, convolution((2, 3, 2, 2), 127), layer(3, 2)])))
 
 
 def test_a_file_from_elsewhere_whose_accumulator_is_too_large_is_refused_too() -> None:
@@ -206,23 +291,23 @@ FIRST_LAYER = layout.HEADER_BYTES + 12  # "circle\nö\n7" is 11 bytes, padded to
 BLANK = modelfile.pack(**good(layers=[DenseLayer(np.zeros((3, 20), np.int8), np.zeros(3, np.int32))]))
 
 REFUSED_FILES: list[tuple[str, bytes, str]] = [
-    ("nothing", b"", "got 0 bytes, need at least 56"),
-    ("a scrap", GOOD[:55], "got 55 bytes, need at least 56"),
+    ("nothing", b"", "got 0 bytes, need at least 60"),
+    ("a scrap", GOOD[:59], "got 59 bytes, need at least 60"),
     ("half", GOOD[: len(GOOD) // 2], f"need {len(GOOD)}: the copy is not whole"),
     ("one byte more", GOOD + b"\0", f"got {len(GOOD) + 1} bytes, need {len(GOOD)}"),
     ("a picture", b"\x89PNG\r\n\x1a\n" + bytes(100), "need one that starts with PDM"),
-    ("a later format", forge(GOOD, (3, b"\x02")), "got format 2, need 1"),
+    ("the first format", forge(GOOD, (3, b"\x01")), "got format 1, need 2. Train it again"),
     ("a flipped bit", GOOD[:70] + bytes([GOOD[70] ^ 1]) + GOOD[71:], "the checksum is wrong"),
     ("no layers", forge(GOOD, (39, b"\0")), "out of range"),
     ("too many layers", forge(GOOD, (39, b"\xff")), "model file: "),
     (
         "labels without end",
-        forge(BLANK, (46, struct.pack("<H", len(BLANK) - 56)), (FIRST_LAYER, bytes(12))),
+        forge(BLANK, (46, struct.pack("<H", len(BLANK) - 60)), (FIRST_LAYER, bytes(20))),
         "lies outside the file",
     ),
-    ("a layer of another kind", forge(GOOD, (FIRST_LAYER, b"\x02")), "got layer kind 2, need 1 (dense)"),
-    ("numbers beyond the end", forge(GOOD, (FIRST_LAYER + 8, b"\xf0\xff\0\0")), "do not fit together"),
-    ("numbers off by one", forge(GOOD, (FIRST_LAYER + 8, struct.pack("<I", 97))), "do not fit together"),
+    ("a layer of another kind", forge(GOOD, (FIRST_LAYER, b"\x03")), "got layer kind 3, need 1 or 2"),
+    ("numbers beyond the end", forge(GOOD, (FIRST_LAYER + 16, b"\xf0\xff\0\0")), "do not fit together"),
+    ("numbers off by one", forge(GOOD, (FIRST_LAYER + 16, struct.pack("<I", 109))), "do not fit together"),
     ("another ink", forge(GOOD, (36, b"\x05")), "do not fit together"),
     ("one class fewer", forge(GOOD, (38, b"\x02")), "do not agree"),
     ("an octave of zero", forge(GOOD, (40, bytes(4))), "out of range"),

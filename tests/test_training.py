@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from sklearn.neural_network import MLPClassifier
 from picodigits import datasets, modelfile
 from picodigits.errors import TrainingError
 from picodigits.executors import NumpyExecutor
-from picodigits.training import dense, recipes
+from picodigits.training import dense, recipes, renderings
 from picodigits_board import preprocess
 
 
@@ -39,7 +41,7 @@ def test_the_shipped_article_model_is_what_its_recipe_makes(article: recipes.Tra
     shipped = modelfile.find("article")
     fresh = modelfile.parse(article.data)
     for a, b in zip(shipped.layers, fresh.layers, strict=True):
-        size = a.inputs * a.outputs
+        size = a.weights
         difference = np.frombuffer(shipped.data, np.int8, size, a.weight_offset).astype(int) - np.frombuffer(
             fresh.data, np.int8, size, b.weight_offset
         )
@@ -165,3 +167,35 @@ def test_hidden_activations_fill_the_byte() -> None:
         0
     ].shift
     assert 100 < np.quantile(hidden, 0.9995) <= 256
+
+
+def test_renderings_come_from_the_cache_the_second_time_and_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(renderings, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(renderings, "_KEPT_FROM", 20)
+    monkeypatch.setattr(renderings, "_CHUNK", 16)
+    images = datasets.load("digits", "train").images[:40]
+    rendering = renderings.Rendering(images, "studio", 5, preprocess.FIND, (16, 16))
+    inks, numbers = renderings.inks_of(rendering, "digits", quiet)
+    (kept,) = (tmp_path / "inks").iterdir()
+    seen: list[str] = []
+    again, same = renderings.inks_of(rendering, "digits", lambda stage, done, total: seen.append(stage))
+    assert not seen
+    np.testing.assert_array_equal(inks, again)
+    np.testing.assert_array_equal(numbers, same)
+    kept.write_bytes(b"damaged")
+    repaired, _ = renderings.inks_of(rendering, "digits", quiet)
+    np.testing.assert_array_equal(inks, repaired)
+    direct = recipes.photograph_inks(images, preprocess.FIND, (16, 16), "studio", seed=5)
+    np.testing.assert_array_equal(inks, direct.inks[direct.found])
+    assert replace(rendering, seed=6).key() != rendering.key()
+    assert replace(rendering, kind="blank", count=40).key() != rendering.key()
+
+
+def test_without_pytorch_a_network_recipe_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "picodigits.training.quantised", None)
+    monkeypatch.delattr("picodigits.training.quantised", raising=False)
+    recipe = replace(recipes.RECIPES["tiny"], data=("digits",), cares=("studio",), renderings=1, no_digit=0.0)
+    with pytest.raises(TrainingError, match=r"recipe tiny: got no PyTorch .* pip install picodigits\[train\]"):
+        recipes.train(recipe, [datasets.load("digits", "train")], quiet)

@@ -20,8 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from typer.core import TyperGroup
 
-from picodigits import __version__, datasets, modelfile, report
-from picodigits.camera import photograph
+from picodigits import __version__, datasets, modelfile, report, writers
+from picodigits.camera import NO_DIGIT, every_effect, no_digit, photograph
 from picodigits.errors import DatasetError, FrameError, PicodigitsError
 from picodigits_board.modelfile import Model
 from picodigits_board.preprocess import STATUS_NAMES
@@ -72,8 +72,9 @@ Folder = Annotated[
     Path | None, typer.Option("--folder", help="Where the MNIST files lie. Default: PICODIGITS_DATA, then the cache.")
 ]
 ModelName = Annotated[str, typer.Option("--model", help="A pretrained model's name, or a model file (.pdm).")]
-Care = Literal["studio", "desk"]
-CareOrNone = Literal["studio", "desk", "none"]
+Care = Literal["clean", "studio", "desk", "hard"]
+CareOrNone = Literal["clean", "studio", "desk", "hard", "none"]
+Camera = Literal["none", "clean", "studio", "desk", "hard", "wide", "effects", "no-digit"]
 MAX_SEED = 2**32 - 1  # scikit-learn's
 _SPLITS: tuple[datasets.Split, ...] = ("train", "test")
 
@@ -239,7 +240,13 @@ def data_check(
 def data_show(
     name: Annotated[str, typer.Argument(help="digits, mnist or folder:PATH.")] = "digits",
     out: Annotated[Path, typer.Option(help="The contact sheet to write (PNG).")] = Path("digits.png"),
-    camera: Annotated[CareOrNone, typer.Option(help="Show what the camera would see at this level of care.")] = "none",
+    camera: Annotated[
+        Camera,
+        typer.Option(
+            help="Show what the camera would see at this level of care (wide: as in training); effects: one at a time;"
+            " no-digit: what is to be declined."
+        ),
+    ] = "none",
     split: Annotated[datasets.Split, typer.Option(help="Which part of the dataset.")] = "test",
     each: Annotated[int, typer.Option(min=1, max=50, help="Samples of each class.")] = 10,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the camera simulation.")] = 0,
@@ -250,6 +257,16 @@ def data_show(
     dataset = datasets.load(name, split, folder)
     if camera == "none":
         sheet = datasets.contact_sheet(dataset.images, dataset.labels, dataset.class_names, each, dataset.name)
+    elif camera == "effects":
+        sheet = report.named_sheet(every_effect(dataset.images[seed % len(dataset)], min(each, 4), seed=seed), blocks=3)
+    elif camera == "no-digit":
+        marks = {"letters": writers.letters(each, seed=seed), "scribble": writers.scribbles(each, seed=seed)}
+        sheet = report.named_sheet(
+            {
+                kind: no_digit(kind, each, "desk", seed=seed, digits=dataset.images, marks=marks.get(kind))
+                for kind in NO_DIGIT
+            }
+        )
     else:
         sheet = report.frame_sheet(photograph(dataset.first_of_each(each).images, camera, seed=seed), each)
     report.save_image(out, sheet)

@@ -2,6 +2,7 @@
 
     digits         scikit-learn's bundled handwritten digits, 8x8; the default, always there
     mnist          the official MNIST files (IDX), 28x28; downloaded into the cache, or from a folder
+    strokes        synthetic writers of many schools, 64x64, drawn when asked for; see writers.py
     folder:PATH    pictures in one folder per class: PATH/0/a.png, PATH/seven/b.png
 
 Every picture is ink: uint8, 0 = paper, 255 = full ink. Nothing here prints; `download_mnist` reports through
@@ -20,6 +21,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -30,6 +32,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from picodigits.errors import DatasetError, FrameError
 from picodigits.frames import IMAGE_SUFFIXES, natural_key, open_image, replace_atomically
+from picodigits.writers import digits as written_digits
 
 Split = Literal["train", "test", "all"]
 DIGITS = tuple("0123456789")
@@ -105,6 +108,7 @@ def load(name: str, split: Split = "train", folder: str | Path | None = None) ->
                  training and the last 719 for the test: train_test_split(test_size=0.4, shuffle=False)
     mnist        60 000 and 10 000. The IDX files are looked for in `folder`, else in PICODIGITS_DATA, else in
                  the cache, and what is found must be the official data, whole
+    strokes      20 000 and 2 000 by synthetic writers, classes in turn, 64x64; takes some seconds to draw, once
     folder:PATH  classes in natural order of their folders' names. PATH/train and PATH/test where there are
                  both, else every fifth picture of each class is for the test. See `to_ink` for how pictures
                  become ink
@@ -121,9 +125,13 @@ def load(name: str, split: Split = "train", folder: str | Path | None = None) ->
         )
     if name == "digits":
         return _load_digits(split)
+    if name == "strokes":
+        return _load_strokes(split)
     if name.startswith(FOLDER_PREFIX):
         return _load_class_folders(name, split)
-    raise DatasetError(f"dataset: got {name!r}, need digits, mnist or folder:PATH. See picodigits data list.")
+    raise DatasetError(
+        f"dataset: got {name!r}, need digits, mnist or folder:PATH, or strokes. See picodigits data list."
+    )
 
 
 # --- scikit-learn's digits --------------------------------------------------------------------------------
@@ -145,6 +153,27 @@ def _load_digits(split: Split) -> Dataset:
         halves = train_test_split(images, labels, test_size=0.4, shuffle=False)
         images, labels = halves[0::2] if split == "train" else halves[1::2]
     return Dataset("digits", images, labels, DIGITS, _DIGITS_LICENCE)
+
+
+# --- synthetic writers ------------------------------------------------------------------------------------
+
+_STROKES_LICENCE = "MIT; drawn by picodigits, no source but its own pen strokes"
+# Samples and seed. Training on `writers.digits` directly: choose other seeds, so that the test stays held out.
+STROKES: Mapping[str, tuple[int, int]] = {"train": (20_000, 990_001), "test": (2_000, 990_002)}
+
+
+def _load_strokes(split: Split) -> Dataset:
+    parts = [_strokes(part) for part in STROKES if split in (part, "all")]
+    # A new array: what a caller does to it stays out of the next one's.
+    images = np.concatenate([images for images, _ in parts])
+    return Dataset("strokes", images, np.concatenate([labels for _, labels in parts]), DIGITS, _STROKES_LICENCE)
+
+
+@cache
+def _strokes(part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    samples, seed = STROKES[part]
+    labels = np.arange(samples) % len(DIGITS)
+    return written_digits(labels, seed=seed), labels
 
 
 # --- MNIST ------------------------------------------------------------------------------------------------
@@ -700,6 +729,7 @@ def available() -> list[Available]:
     return [
         Available("digits", 1797, "8x8", "bundled", "scikit-learn", _DIGITS_LICENCE),
         Available("mnist", samples, "28x28", state, where, _MNIST_LICENCE),
+        Available("strokes", sum(n for n, _ in STROKES.values()), "64x64", "drawn", "picodigits", _STROKES_LICENCE),
     ]
 
 
@@ -734,7 +764,7 @@ def check(name: str, folder: str | Path | None = None) -> list[Finding]:
         try:
             dataset = load(name, split, folder)
         except DatasetError as error:
-            if name not in ("digits", "mnist") and not Path(name.removeprefix(FOLDER_PREFIX)).is_dir():
+            if name not in ("digits", "mnist", "strokes") and not Path(name.removeprefix(FOLDER_PREFIX)).is_dir():
                 raise
             if not any(finding.text == str(error) for finding in findings):
                 findings.append(Finding(split, False, str(error)))

@@ -1,107 +1,104 @@
-"""The board's screen on the PC: `picodigits_board.screen` drawing through Blinka-displayio into a virtual ST7735R.
+"""The board's screen on the PC: `picodigits_board.display` and `screen`, drawing into a virtual ST7735R.
 
-The driver, adafruit_st7735r, and the drawing are those of the board; only the wire is ours: a FourWire without pins
-that hands its bytes to `bench.st7735r`.
+The drawing is the board's, command by command; only the wire is ours: it hands its bytes to `bench.st7735r`. The
+letters are those built into CircuitPython, out of Blinka.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from picodigits.bench import st7735r
+from picodigits_board.display import LETTER_HEIGHT, LETTER_WIDTH, Display
 from picodigits_board.modelfile import Model
+from picodigits_board.screen import Screen
 
-os.environ.setdefault("BLINKA_OS_AGNOSTIC", "1")  # Blinka: no pins are needed, on any computer
-
-import adafruit_st7735r
-import bitmaptools
-import displayio
-from displayio._constants import DISPLAY_COMMAND
-from fourwire import FourWire
-
-from picodigits_board import screen
+_MOST_FRAMES = 40  # until the longest label and hint stand on the screen
 
 
-class _Wire(FourWire):  # type: ignore[misc]
-    """A FourWire whose other end is a virtual controller instead of SPI pins."""
+class _Wire:
+    """What the board has as fourwire.FourWire."""
 
     def __init__(self, controller: st7735r.ST7735R) -> None:
         self._controller = controller
 
-    def _send(self, data_type: int, chip_select: int, data: Any) -> None:
-        if data_type == DISPLAY_COMMAND:
-            for byte in bytes(data):
-                self._controller.command(byte)
-        else:
+    def send(self, command: int, data: bytes | bytearray | NDArray[np.generic]) -> None:
+        """Send a command and what belongs to it."""
+        self._controller.command(command)
+        if len(data):
             self._controller.data(bytes(data))
 
-    def reset(self) -> None:
-        self._controller.reset()
 
-    def _begin_transaction(self) -> bool:
-        return False
+@cache
+def _font() -> NDArray[np.uint8]:
+    """CircuitPython's letters from space to tilde beside each other: (12, 570), 0 or 1."""
+    os.environ.setdefault("BLINKA_OS_AGNOSTIC", "1")  # Blinka: no pins are needed, on any computer
+    import terminalio
 
-    def _end_transaction(self) -> None:
-        pass
-
-    def _free(self) -> bool:
-        return True
-
-    def _release(self) -> None:
-        pass
+    letters = np.zeros((LETTER_HEIGHT, 95 * LETTER_WIDTH), np.uint8)
+    for i in range(95):
+        glyph = terminalio.FONT.get_glyph(32 + i)
+        for y in range(glyph.height):
+            for x in range(glyph.width):
+                letters[y, i * LETTER_WIDTH + x] = glyph.bitmap[x, y]
+    return letters
 
 
 class Lcd:
-    """A 128x160 LCD that shows what the board's program would show for a model.
+    """A 128x160 LCD that shows what the board's program would show for a model."""
 
-    Use as a context manager, or call `close()`: displayio keeps one display at a time.
-    """
-
-    def __init__(self, model: Model, *, transpose: bool = False) -> None:
+    def __init__(self, model: Model, *, transpose: bool = False, length: int = 1) -> None:
         self._controller = st7735r.ST7735R()
-        displayio.release_displays()
-        self.display = adafruit_st7735r.ST7735R(
-            _Wire(self._controller), width=screen.WIDTH, height=screen.HEIGHT, bgr=True, auto_refresh=False
+        self.display = Display(_Wire(self._controller), _font())
+        self.display.welcome()
+        self._labels = model.labels
+        self._picture = np.zeros((60, 80), np.uint16)
+        self._new_screen = lambda: Screen(
+            self.display, self._picture, model.labels, model.ink_height, model.ink_width, transpose, length
         )
-        self._picture = displayio.Bitmap(80, 60, 65536)
-        self._screen = screen.Screen(
-            self.display, self._picture, model.labels, model.ink_height, model.ink_width, transpose
-        )
+        self._screen: Screen | None = None
 
     def __enter__(self) -> Lcd:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        pass
 
     def show(
         self,
         frame: NDArray[np.uint16],
         ink: NDArray[np.uint8],
-        decision: int,
+        decision: int | str,
         confidence: int,
         status: int,
         fps: float = 0.0,
+        box: tuple[int, int, int, int] | None = None,
     ) -> Image.Image:
-        """The LCD after a frame (60, 80) uint16 RGB565_SWAPPED and what was made of it: an RGB image, 128x160."""
-        bitmaptools.arrayblit(self._picture, frame.ravel().tolist())
-        self._screen.show(ink, decision, confidence, status, fps)
+        """The LCD after a frame (60, 80) uint16 RGB565_SWAPPED and what was made of it: an RGB image, 128x160.
+
+        decision  class index or -1, or the text that was read
+        """
+        if self._screen is None:
+            self._screen = self._new_screen()
+        self._picture[:] = frame
+        if isinstance(decision, int):
+            decision = self._labels[decision] if decision >= 0 else ""
+        for _ in range(_MOST_FRAMES):
+            if self._screen.show(ink, decision, confidence, status, fps, box):
+                break
         return self.picture()
 
     def message(self, title: str, text: str) -> Image.Image:
         """The LCD with a message of the board's program: an RGB image, 128x160."""
-        screen.show_message(self.display, title, text)
+        self.display.message(title, text)
+        self._screen = None
         return self.picture()
 
     def picture(self) -> Image.Image:
         """What the eye sees now: an RGB image, 128x160."""
         return Image.fromarray(self._controller.picture())
-
-    def close(self) -> None:
-        """Let go of the display."""
-        displayio.release_displays()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import binascii
-import itertools
 import os
 import struct
 import unicodedata
@@ -22,26 +21,84 @@ from picodigits_board import modelfile as layout
 SUFFIX = ".pdm"
 MAX_FILE_BYTES = 1 << 24  # far more than a Pico's flash: what is larger is no model
 MAX_SHIFT = 24  # bits: an accumulator has no more
-DOT_US_PER_MAC = 1.9  # np.dot on the Pico; measured on CircuitPython 10.0.0, rp2040py 0.3.6, 125 MHz
+# Costs on the Pico, microseconds; measured on CircuitPython 10.0.0, rp2040py 0.3.6, 125 MHz.
+DOT_US_PER_MAC = 1.9  # a dense layer by np.dot
+NARROW_US_PER_MAC = 0.47  # a dense layer in int16
+CONV_US_PER_MAC = 0.32  # of the sums of a convolution, those dropped at the ends of rows included
+_TAP_US = 20  # one weight of every output, whatever their number
+_LAYER_US = 500
+_VIEW_BYTES = 52  # of an array that is a part of another, and its place in a list
+
+
+Upper = NDArray[np.int64]  # (channels, height, width): the largest that each activation can get
 
 
 @dataclass(frozen=True)
 class DenseLayer:
     """activations = weights . inputs + biases, then ReLU and a rounded shift unless it is the last layer.
 
-    weights  (outputs, inputs) int8
+    weights  (outputs, inputs) int8; inputs are numbered channel, row, column
     biases   (outputs,) int32
     shift    0..24 bits, 0 for the last layer
+    top      largest activation, 1..255
     """
 
     weights: NDArray[np.int8]
     biases: NDArray[np.int32]
     shift: int = 0
+    top: int = 255
 
-    def largest_accumulator(self) -> int:
-        """Upper bound of |any partial sum|, for inputs of 0..255."""
-        sums = np.abs(self.weights.astype(np.int64)).sum(axis=1) * 255 + np.abs(self.biases.astype(np.int64))
-        return int(sums.max(initial=0))
+    @property
+    def outputs(self) -> int:
+        """How many it makes."""
+        return len(self.weights)
+
+    def reach(self, upper: Upper) -> tuple[Upper, Upper]:
+        """What the weights can take away from, and add to, each bias: (outputs,) each, for inputs 0..`upper`."""
+        weights = self.weights.astype(np.int64)
+        return np.minimum(weights, 0) @ upper.ravel(), np.maximum(weights, 0) @ upper.ravel()
+
+
+@dataclass(frozen=True)
+class ConvLayer:
+    """A convolution, ReLU and a rounded shift; with a large kernel and stride it is a dense layer shared over patches.
+
+    weights  (kernel height, kernel width, inputs, outputs) int8, all odd; depthwise (height, width, channels)
+    biases   (outputs,) int32
+    shift    0..24 bits
+    top      largest activation, 1..255
+    stride   (down, right)
+    pad      zeros on each side of the input
+    pool     2: the largest of each 2 x 2 accumulators stays; 1: all do
+    """
+
+    weights: NDArray[np.int8]
+    biases: NDArray[np.int32]
+    shift: int
+    top: int = 255
+    stride: tuple[int, int] = (1, 1)
+    pad: int = 0
+    pool: int = 1
+
+    @property
+    def outputs(self) -> int:
+        """How many channels it makes."""
+        return len(self.biases)
+
+    @property
+    def depthwise(self) -> bool:
+        """Each channel is seen by its own filter alone."""
+        return self.weights.ndim == 3
+
+    def reach(self, upper: Upper) -> tuple[Upper, Upper]:
+        """What the weights can take away from, and add to, each bias: (outputs,) each, for inputs 0..`upper`."""
+        most = upper.max(axis=(1, 2))  # of each channel
+        weights = self.weights.astype(np.int64) * (most if self.depthwise else most[:, None])
+        flat = weights.reshape(-1, self.outputs)
+        return np.minimum(flat, 0).sum(axis=0), np.maximum(flat, 0).sum(axis=0)
+
+
+IntegerLayer = DenseLayer | ConvLayer
 
 
 def pack(
@@ -50,66 +107,64 @@ def pack(
     preprocess_id: str,
     ink_shape: tuple[int, int],
     labels: Sequence[str],
-    layers: Sequence[DenseLayer],
+    layers: Sequence[IntegerLayer],
     octave: int,
     min_confidence: int,
+    rejects: bool = False,
+    ink_shift: int = 0,
 ) -> bytes:
     """The bytes of a model file, checked by reading them back as the board does.
 
     octave          a score lower by this much is half as likely, 1..2**24
     min_confidence  percent, 0..100
-    Raises ModelFileError where something does not fit the format, or an accumulator could reach 2**24.
+    rejects         the last output is no class but "no digit"
+    ink_shift       the network sees ink >> ink_shift, 0..7
+    Raises ModelFileError where something does not fit the format, or an accumulator could leave what is exact.
     """
     if not layers:
         raise ModelFileError("layers: got none, need at least one. Train a model.")
     for number, layer in enumerate(layers):
-        shape = layer.weights.shape
-        if len(shape) != 2 or layer.biases.shape != shape[:1] or not 1 <= min(shape) <= max(shape) <= 65535:
-            raise ModelFileError(
-                f"layer {number}: got weights {shape} and biases {layer.biases.shape}, "
-                "need (outputs, inputs) and (outputs,), each 1 to 65535. Check what made them."
-            )
-        if not 0 <= layer.shift <= MAX_SHIFT:
-            raise ModelFileError(f"layer {number}: got a shift of {layer.shift}, need 0 to {MAX_SHIFT}. Rescale it.")
-        if layer.weights.dtype != np.int8 or layer.biases.dtype != np.int32:
-            raise ModelFileError(
-                f"layer {number}: got {layer.weights.dtype} weights and {layer.biases.dtype} biases, "
-                "need int8 and int32. Quantise them first."
-            )
-        _need_exact(number, layer)
+        _need_sound(number, layer, number == len(layers) - 1)
     if not 0 <= min_confidence <= 100:
         raise ModelFileError(f"min_confidence: got {min_confidence}, need 0 to 100 percent. Calibrate it again.")
     label_block = _padded(_utf8("\n".join(labels), "labels"))
     at = layout.HEADER_BYTES + len(label_block) + layout.LAYER_BYTES * len(layers)
-    descriptors = b""
-    numbers = b""
-    for number, layer in enumerate(layers):
-        outputs, inputs = layer.weights.shape
-        flags = 0 if number == len(layers) - 1 else layout.RELU
-        descriptors += struct.pack(
-            layout.LAYER, layout.DENSE, flags, layer.shift, 0, inputs, outputs, at + len(numbers)
-        )
-        numbers += layer.biases.astype("<i4").tobytes() + _padded(layer.weights.tobytes())
-    try:
-        header = struct.pack(
-            layout.HEADER,
-            layout.MAGIC + bytes([layout.VERSION]),
-            at + len(numbers) + 4,
-            _field(preprocess_id, 12, "preprocess id"),
-            _field(name, 16, "model name"),
-            *ink_shape,
-            len(labels),
-            len(layers),
-            octave,
-            min_confidence,
-            0,
-            len(label_block),
-            ram_bytes(layers),
-        )
-    except struct.error as error:
-        raise ModelFileError(f"model file: a value does not fit its field ({error}). Check the labels.") from error
-    body = header + label_block + descriptors + numbers
-    data = body + struct.pack("<I", binascii.crc32(body))
+    # Written once with no layer called narrow, to learn from the board's own reader what shapes follow each other.
+    narrow = [isinstance(layer, ConvLayer) for layer in layers]
+    ram = 0
+    data = b""
+    for attempt in range(2):
+        descriptors = b""
+        numbers = b""
+        for number, layer in enumerate(layers):
+            flags = layout.RELU * (number < len(layers) - 1) | layout.NARROW * narrow[number]
+            descriptors += _descriptor(layer, flags, at + len(numbers))
+            numbers += layer.biases.astype("<i4").tobytes() + _padded(layer.weights.tobytes())
+        try:
+            header = struct.pack(
+                layout.HEADER,
+                layout.MAGIC + bytes([layout.VERSION]),
+                at + len(numbers) + 4,
+                _field(preprocess_id, 12, "preprocess id"),
+                _field(name, 16, "model name"),
+                *ink_shape,
+                len(labels),
+                len(layers),
+                octave,
+                min_confidence,
+                layout.REJECTS * rejects,
+                len(label_block),
+                ram,
+                ink_shift,
+            )
+        except struct.error as error:
+            raise ModelFileError(f"model file: a value does not fit its field ({error}). Check the labels.") from error
+        body = header + label_block + descriptors + numbers
+        data = body + struct.pack("<I", binascii.crc32(body))
+        if attempt == 0:
+            model = parse(data)
+            narrow = _provably_narrow(model)
+            ram = ram_bytes(model, narrow)
     if parse(data).labels != list(labels):
         raise ModelFileError(
             f"labels: got {list(labels)}, need text without line feeds or zeros at the end. Rename the classes."
@@ -117,11 +172,30 @@ def pack(
     return data
 
 
-def ram_bytes(layers: Sequence[DenseLayer]) -> int:
-    """Heap that the network needs on the board beside the file: float32 biases, and its two largest activations."""
-    sizes: list[int] = [layers[0].weights.shape[1]] + [layer.weights.shape[0] for layer in layers]
-    widest = max(a + b for a, b in itertools.pairwise(sizes))
-    return 4 * (sum(sizes[1:]) + widest)
+def ram_bytes(model: layout.Model, narrow: Sequence[bool] | None = None) -> int:
+    """Heap that the network needs on the board beside the file, an estimate: the buffers of `network`, its views, and
+    the largest of the temporaries of a layer."""
+    kept = 0
+    sums = 0
+    passing = 0
+    channels, height, width = 1, model.ink_height, model.ink_width
+    for number, layer in enumerate(model.layers):
+        if layer.kind == layout.CONV:
+            plane = (height + 2 * layer.pad + 1) * (width + 2 * layer.pad)
+            taps = layer.weights // layer.outputs
+            kept += 2 * (channels * plane + layer.weights) + _VIEW_BYTES * (taps if taps <= 128 else 0)
+            rows = layer.shape[1] * layer.pool
+            made = layer.outputs * rows * -(-(width + 2 * layer.pad) // layer.stride[1])
+            sums = max(sums, 2 * made)
+            passing = max(passing, made + 6 * layer.outputs * layer.shape[1] * layer.shape[2])
+        elif (narrow or [part.narrow for part in model.layers])[number]:
+            kept += 4 * layer.outputs
+            passing = max(passing, max(4096, 2 * layer.inputs) + 8 * layer.outputs)
+        else:
+            kept += 4 * layer.outputs
+            passing = max(passing, 4 * (layer.inputs + layer.outputs))
+        channels, height, width = layer.shape
+    return kept + sums + passing
 
 
 def read(path: str | Path) -> layout.Model:
@@ -153,20 +227,28 @@ def parse(data: bytes) -> layout.Model:
         model = layout.Model(data)
     except layout.ModelFileError as error:
         raise ModelFileError(str(error)) from error
-    for number, layer in enumerate(dense_layers(model)):
-        _need_exact(number, layer)
+    narrow = _provably_narrow(model)
+    for number, layer in enumerate(model.layers):
+        if layer.narrow and not narrow[number]:
+            raise ModelFileError(
+                f"layer {number}: got an accumulator that can leave 16 bits, need none. Train or export it again."
+            )
     _need_printable(*model.labels)
     return model
 
 
-def dense_layers(model: layout.Model) -> list[DenseLayer]:
-    """The numbers of a model file's layers, where they lie in it."""
-    layers = []
+def layers_of(model: layout.Model) -> list[IntegerLayer]:
+    """The numbers of a model file's layers."""
+    layers: list[IntegerLayer] = []
     for layer in model.layers:
-        size = layer.inputs * layer.outputs
-        weights = np.frombuffer(model.data, np.int8, size, layer.weight_offset).reshape(layer.outputs, layer.inputs)
+        weights = np.frombuffer(model.data, np.int8, layer.weights, layer.weight_offset)
         biases = np.frombuffer(model.data, "<i4", layer.outputs, layer.bias_offset).astype(np.int32)
-        layers.append(DenseLayer(weights, biases, layer.shift))
+        if layer.kind == layout.DENSE:
+            layers.append(DenseLayer(weights.reshape(layer.outputs, layer.inputs), biases, layer.shift, layer.top))
+            continue
+        channels = (layer.outputs,) if layer.depthwise else (layer.inputs, layer.outputs)
+        weights = weights.reshape(*layer.kernel, *channels)
+        layers.append(ConvLayer(weights, biases, layer.shift, layer.top, layer.stride, layer.pad, layer.pool))
     return layers
 
 
@@ -213,23 +295,57 @@ def need_new(path: Path, force: bool) -> None:
 
 def macs(model: layout.Model) -> int:
     """Multiply-accumulates of one run of the network."""
-    total: int = sum(layer.inputs * layer.outputs for layer in model.layers)
+    total = 0
+    for layer in model.layers:
+        _, height, width = layer.shape
+        total += layer.weights * height * width * (layer.pool * layer.pool if layer.kind == layout.CONV else 1)
     return total
+
+
+def network_ms(model: layout.Model) -> float:
+    """Milliseconds of one run of the network on the Pico under CircuitPython, estimated from its parts."""
+    us = 0.0
+    width = model.ink_width
+    for layer in model.layers:
+        us += _LAYER_US
+        if layer.kind == layout.CONV:
+            rows = layer.shape[1] * layer.pool
+            columns = -(-(width + 2 * layer.pad) // layer.stride[1])
+            us += layer.weights * rows * columns * CONV_US_PER_MAC + layer.weights // layer.outputs * _TAP_US
+            made = layer.outputs * layer.shape[1] * layer.shape[2]
+            us += made * 2.3 + (layer.outputs * rows * columns * 0.4 + made * 0.8 if layer.pool == 2 else 0)
+        else:
+            us += layer.weights * (NARROW_US_PER_MAC if layer.narrow else DOT_US_PER_MAC)
+        width = layer.shape[2]
+    return us / 1000
+
+
+def chain(model: layout.Model) -> str:
+    """The layers in short: inputs -> what each makes, a convolution as channels @ kernel, stride, padding, pool."""
+    words = [str(model.ink_height * model.ink_width)]
+    for layer in model.layers:
+        word = str(layer.outputs)
+        if layer.kind == layout.CONV:
+            word = ("depthwise " if layer.depthwise else "") + f"{word} @ {layer.kernel[0]}x{layer.kernel[1]}"
+            word += f" stride {layer.stride[0]}x{layer.stride[1]}" if layer.stride != (1, 1) else ""
+            word += " padded" if layer.pad else ""
+            word += " pooled" if layer.pool > 1 else ""
+        words.append(word)
+    return " -> ".join(words)
 
 
 def describe(model: layout.Model) -> list[tuple[str, str]]:
     """What a model file says, as rows of (what, value), for a table."""
-    sizes = [model.layers[0].inputs] + [layer.outputs for layer in model.layers]
     return [
         ("name", model.name),
         ("preprocessing", model.preprocess_id),
         ("ink", f"{model.ink_height} x {model.ink_width}"),
         ("labels", " ".join(model.labels)),
-        ("layers", " -> ".join(str(size) for size in sizes)),
+        ("layers", chain(model)),
         ("file", f"{len(model.data)} bytes"),
         ("heap beside the file", f"{model.ram_bytes} bytes"),
         ("multiply-accumulates", f"{macs(model)}"),
-        ("network on the Pico, estimated", f"{macs(model) * DOT_US_PER_MAC / 1000:.1f} ms"),
+        ("network on the Pico, estimated", f"{network_ms(model):.1f} ms"),
         ("declines below", f"{model.min_confidence} % confidence"),
     ]
 
@@ -238,13 +354,68 @@ def _write_whole(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _need_exact(number: int, layer: DenseLayer) -> None:
-    largest = layer.largest_accumulator()
-    if largest >= layout.MAX_ACCUMULATOR:
+def _provably_narrow(model: layout.Model) -> list[bool]:
+    """For each layer: no output can end outside int16. Raises ModelFileError where one could reach 2**24, or a
+    convolution has an even weight."""
+    upper = np.full((1, model.ink_height, model.ink_width), 255 >> model.ink_shift, np.int64)
+    narrow = []
+    for number, (layer, made) in enumerate(zip(layers_of(model), model.layers, strict=True)):
+        lowest, highest = layer.reach(upper)
+        biases = layer.biases.astype(np.int64) + (((1 << layer.shift) >> 1) if made.relu else 0)
+        largest = int((highest - lowest + np.abs(biases)).max())  # of any partial sum
+        if largest >= layout.MAX_ACCUMULATOR:
+            raise ModelFileError(
+                f"layer {number}: got an accumulator of up to {largest}, need less than 2**24. "
+                "Use fewer inputs or smaller weights."
+            )
+        lowest, highest = lowest + biases, highest + biases
+        fits = bool(lowest.min() >= -(1 << 15) and highest.max() < 1 << 15)
+        if isinstance(layer, ConvLayer) and not (fits and np.all(layer.weights & 1)):
+            raise ModelFileError(
+                f"layer {number}: got accumulators from {lowest.min()} to {highest.max()} and "
+                f"{int((layer.weights & 1 == 0).sum())} even weights, need odd ones within 16 bits. "
+                "Train it again."
+            )
+        narrow.append(fits)
+        most = np.clip(highest, 0, None) >> layer.shift
+        upper = np.broadcast_to(np.minimum(most, layer.top)[:, None, None], made.shape)
+    return narrow
+
+
+def _need_sound(number: int, layer: IntegerLayer, last: bool) -> None:
+    shape = layer.weights.shape
+    dims = (3, 4) if isinstance(layer, ConvLayer) else (2,)
+    outputs = shape[-1] if isinstance(layer, ConvLayer) else shape[0]
+    if len(shape) not in dims or layer.biases.shape != (outputs,) or not 1 <= min(shape) <= max(shape) <= 65535:
+        need = "(height, width, inputs, outputs)" if isinstance(layer, ConvLayer) else "(outputs, inputs)"
         raise ModelFileError(
-            f"layer {number}: got an accumulator of up to {largest}, need less than 2**24. "
-            "Use fewer inputs or smaller weights."
+            f"layer {number}: got weights {shape} and biases {layer.biases.shape}, "
+            f"need {need} and (outputs,), each 1 to 65535. Check what made them."
         )
+    if not 0 <= layer.shift <= MAX_SHIFT:
+        raise ModelFileError(f"layer {number}: got a shift of {layer.shift}, need 0 to {MAX_SHIFT}. Rescale it.")
+    if layer.weights.dtype != np.int8 or layer.biases.dtype != np.int32:
+        raise ModelFileError(
+            f"layer {number}: got {layer.weights.dtype} weights and {layer.biases.dtype} biases, "
+            "need int8 and int32. Quantise them first."
+        )
+    if last and isinstance(layer, ConvLayer):
+        raise ModelFileError(f"layer {number}: got a convolution as the last layer, need a dense one. Add one.")
+
+
+def _descriptor(layer: IntegerLayer, flags: int, offset: int) -> bytes:
+    kind, inputs = layout.DENSE, layer.weights.shape[1]
+    geometry = (0,) * 6
+    if isinstance(layer, ConvLayer):
+        kind, inputs = layout.CONV, layer.weights.shape[2]
+        flags |= layout.DEPTHWISE * layer.depthwise
+        geometry = (*layer.weights.shape[:2], *layer.stride, layer.pad, layer.pool)
+    try:
+        return struct.pack(
+            layout.LAYER, kind, flags, layer.shift, layer.top, inputs, layer.outputs, *geometry, 0, offset
+        )
+    except struct.error as error:
+        raise ModelFileError(f"model file: a layer does not fit its fields ({error}). Check its shape.") from error
 
 
 def _utf8(text: str, what: str) -> bytes:

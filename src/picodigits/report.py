@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +102,21 @@ def frame_sheet(frames: NDArray[np.uint16], columns: int) -> Image.Image:
     sheet = Image.new("RGB", (columns * 166 + 6, rows * 126 + 6), _PAPER)
     for i, frame in enumerate(frames):
         sheet.paste(to_image(frame, 2), (6 + i % columns * 166, 6 + i // columns * 126))
+    return sheet
+
+
+def named_sheet(rows: Mapping[str, NDArray[np.uint16]], blocks: int = 1) -> Image.Image:
+    """A contact sheet with a name before every row of frames (N, 60, 80) uint16 RGB565_SWAPPED, in `blocks` columns."""
+    font = ImageFont.load_default(15)
+    each = max(len(frames) for frames in rows.values())
+    wide, deep = 120 + each * 166, -(-len(rows) // blocks)
+    sheet = Image.new("RGB", (blocks * wide + 6, deep * 126 + 6), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for number, (name, frames) in enumerate(rows.items()):
+        x, y = 6 + number // deep * wide, 6 + number % deep * 126
+        draw.text((x + 4, y + 50), name, fill=_INK, font=font)
+        for i, frame in enumerate(frames):
+            sheet.paste(to_image(frame, 2), (x + 120 + i * 166, y))
     return sheet
 
 

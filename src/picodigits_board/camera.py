@@ -35,12 +35,17 @@ class CameraError(Exception):
 
 
 class Camera:
-    """The camera, started. `picture` is the displayio.Bitmap that each capture fills, `frame` its (9600,) uint8."""
+    """The camera, started. `frame` is what each capture fills: (9600,) uint8, the memory of `picture`."""
 
-    def __init__(self, flip_x: bool = False, flip_y: bool = False) -> None:
-        """Check and start the camera. Raises CameraError; no pin stays taken then, so trying again is allowed."""
-        self.picture = displayio.Bitmap(80, 60, 65536)
-        self.frame = np.frombuffer(self.picture, dtype=np.uint8)
+    def __init__(self, picture: displayio.Bitmap, flip_x: bool = False, flip_y: bool = False) -> None:
+        """Check and start the camera, and the watchdog.
+
+        picture  80x60 of 65536 values, to be filled; the caller keeps it, so that the heap's largest block is
+                 allocated once, first of all
+        Raises CameraError; no pin stays taken then, so trying again is allowed.
+        """
+        self.picture = picture
+        self.frame = np.frombuffer(picture, dtype=np.uint8)
         try:
             self._bus = busio.I2C(getattr(board, pins.CAMERA_SCL), getattr(board, pins.CAMERA_SDA))
         except RuntimeError:

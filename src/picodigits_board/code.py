@@ -6,16 +6,28 @@ What can be set in settings.toml stands in picodigits_board/settings.py, the wir
 from __future__ import annotations
 
 import gc
+import os
 import time
 
-from picodigits_board import decide, modelfile, network, preprocess, screen, stages
-from picodigits_board.camera import Camera, CameraError
-from picodigits_board.settings import SETTINGS
+import displayio
+
+room = bytearray(61440)  # kept free of what is read in below, so that one large block is left in the end
+picture = displayio.Bitmap(80, 60, 65536)  # of what stays, the largest first
+
+from picodigits_board import display as lcd  # noqa: E402
+from picodigits_board.settings import SETTINGS  # noqa: E402
+
+display = lcd.open_display() if SETTINGS["DISPLAY"] != "none" else None
+if display:
+    display.welcome()
+
+from picodigits_board import link  # noqa: E402
+from picodigits_board.camera import Camera, CameraError  # noqa: E402
 
 TRANSPOSE = bool(SETTINGS["TRANSPOSE"])
 
 
-def complain(display, error):
+def complain(error):
     """Say over USB and on the screen what is wrong and what to do."""
     text = str(error)
     if isinstance(error, MemoryError):
@@ -23,30 +35,23 @@ def complain(display, error):
     elif isinstance(error, OSError):
         text = "%s: can't be read. Copy a model file to the drive" % SETTINGS["MODEL"]
     gc.collect()
-    print("picodigits: error=" + text)
+    link.say("error=" + text)
     if display:
-        screen.show_message(display, "Not ready", text)
+        display.message("Not ready", text)
 
 
-def open_camera(display):
+def open_camera():
     """The camera, as soon as it answers."""
     while True:
         try:
-            return Camera(bool(SETTINGS["FLIP_X"]), bool(SETTINGS["FLIP_Y"]))
+            return Camera(picture, bool(SETTINGS["FLIP_X"]), bool(SETTINGS["FLIP_Y"]))
         except CameraError as error:
-            complain(display, error)
+            complain(error)
             time.sleep(2)
 
 
-def read_for_ever(camera, model, display):
+def read_for_ever(camera):
     """One frame after the other, from the camera to the screen."""
-    finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)
-    net = network.Network(model)
-    decider = decide.Decider(model.octave, model.min_confidence)
-    view = None
-    if display:
-        view = screen.Screen(display, camera.picture, model.labels, model.ink_height, model.ink_width, TRANSPOSE)
-    cost = stages.Stages(bool(SETTINGS["TRACE"]))
     number = 0
     while True:
         cost.start()
@@ -58,40 +63,58 @@ def read_for_ever(camera, model, display):
         cost.done()
         scores = net.scores(ink)
         decision = decider.update(scores, finder.status == preprocess.FOUND)
+        text = model.labels[decision] if decision >= 0 else ""
         cost.done()
         if view:
-            view.show(ink, decision, decider.confidence, finder.status, 1000 / cost.loop_ms if number else 0)
+            view.show(ink, text, decider.confidence, finder.status, 1000 / cost.loop_ms if number else 0, finder.box)
         cost.done()
-        read = model.labels[decision].replace(" ", "_") if decision >= 0 else "none"
-        print("picodigits: frame=%d read=%s confidence=%d" % (number, read, decider.confidence), end=" ")
-        print("status=%s" % preprocess.STATUS_KEYS[finder.status], end=" ")
+        line = "frame=%d read=%s confidence=%d status=%s " % (
+            number, text.replace(" ", "_") or "none", decider.confidence, preprocess.STATUS_KEYS[finder.status],
+        )  # fmt: skip
         if SETTINGS["TRACE"]:
-            print("scores=%s ink=%s" % (",".join([str(s) for s in scores]), ink.tobytes().hex()), end=" ")
-        print(cost.text())
+            line += "scores=%s ink=%s " % (",".join([str(s) for s in scores]), ink.tobytes().hex())
+        gc.collect()  # here, or somewhere in a stage
+        link.say(line + cost.text())
         number += 1
 
 
-display = camera = None
+camera = view = None
 try:
-    if SETTINGS["DISPLAY"] != "none":
-        display = screen.open_display()
+    camera = open_camera()
+    camera.capture()
+    if display:
+        display.camera(picture, TRANSPOSE)  # something to look at, while the rest is read in
+    from picodigits_board import modelfile
+
+    if os.stat(SETTINGS["MODEL"])[6] > 16384:
+        room = None
     model = modelfile.load(SETTINGS["MODEL"])
+    from picodigits_board import decide, network, preprocess, screen, stages
+
+    net = network.Network(model)
+    finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)
+    decider = decide.Decider(model.octave, model.min_confidence)
+    cost = stages.Stages(bool(SETTINGS["TRACE"]))
+    if display:
+        view = screen.Screen(display, picture, model.labels, model.ink_height, model.ink_width, TRANSPOSE)
+    room = None
     while True:
-        camera = open_camera(display)
         try:
-            read_for_ever(camera, model, display)
+            read_for_ever(camera)
         except CameraError as error:
-            complain(display, error)
+            complain(error)
         camera.deinit()
-        camera = None
+        camera = open_camera()
+        if view:
+            view.redraw()
 except (MemoryError, OSError, ValueError) as error:
     if camera:
         camera.deinit()  # and its watchdog, or the board would restart for ever
         camera = None
-    complain(display, error)
+    complain(error)
     while True:
         time.sleep(1)  # until the drive changes: then CircuitPython starts this file again
 finally:
     if camera:
         camera.deinit()
-    screen.close_display(display)
+    lcd.close_display(display)

@@ -3,7 +3,7 @@
 Little-endian. One header, the class labels, one descriptor a layer, the numbers, a CRC32 over all before it:
 
     offset  size  field
-         0     4  magic, b"PDM\\x01": picodigits model, format version 1
+         0     4  magic, b"PDM\\x02": picodigits model, format version 2
          4     4  file_bytes, uint32: the whole file, CRC32 included
          8    12  preprocess_id, ASCII, zero-padded: the preprocessing that the model was trained behind
         20    16  name, UTF-8, zero-padded
@@ -13,15 +13,26 @@ Little-endian. One header, the class labels, one descriptor a layer, the numbers
         39     1  layers        1..16
         40     4  octave, uint32: a score lower by this much is half as likely (1..2**24)
         44     1  min_confidence, percent: below it the decision is "no digit" (0..100)
-        45     1  zero
+        45     1  flags: 1 = rejects: one more score, the last, stands for "no digit"
         46     2  label_bytes, uint16
         48     4  ram_bytes, uint32: heap that the network needs beside the file itself
-        52     -  labels: UTF-8, separated by line feeds, zero-padded to a multiple of 4
-         -    12  a layer: kind uint8 (1 = dense), flags uint8 (1 = ReLU and requantise), shift uint8, zero,
-                  inputs uint16, outputs uint16, offset uint32 of its numbers from the start of the file
-         -     -  numbers of a layer: biases int32 (outputs), then weights int8 (outputs, inputs) row by row,
-                  zero-padded to a multiple of 4
+        52     1  ink_shift 0..7: the network sees ink >> ink_shift
+        53     3  zero
+        56     -  labels: UTF-8, separated by line feeds, zero-padded to a multiple of 4
+         -    20  a layer: kind uint8 (1 = dense, 2 = convolution), flags uint8 (1 = ReLU and requantise,
+                  2 = depthwise, 4 = narrow), shift uint8 (0..24), top uint8 (largest activation, 1..255),
+                  inputs uint16, outputs uint16 (of a convolution: channels), kernel_height, kernel_width,
+                  stride_down, stride_right, pad, pool, 6 x uint8 (zero for a dense layer), zero uint16,
+                  offset uint32 of its numbers from the start of the file
+         -     -  numbers of a layer: biases int32 (outputs), then weights int8, zero-padded to a multiple of 4.
+                  Dense: (outputs, inputs) row by row; its inputs are numbered channel, row, column.
+                  Convolution: (kernel_height, kernel_width, inputs, outputs), all odd, so that they have an inverse
+                  modulo 2**16; depthwise: (kernel_height, kernel_width, channels).
       last     4  CRC32 (zlib's polynomial) of everything before it
+
+A layer is narrow where every accumulator that it can end with, rounding included, lies within int16; a convolution
+always is. A convolution sees its input with `pad` zeros on each side; `pool` 2 takes the largest of each 2 x 2
+accumulators. Dense layers shared over row bands or patches are convolutions with a large kernel and stride.
 
 Runs on CircuitPython 9 and 10 and on the PC; the PC's reader and writer import this file.
 """
@@ -32,13 +43,17 @@ import binascii
 import struct
 
 MAGIC = b"PDM"
-VERSION = 1
-HEADER = "<4sI12s16sBBBBIBBHI"
-HEADER_BYTES = 52
-LAYER = "<BBBBHHI"
-LAYER_BYTES = 12
+VERSION = 2
+HEADER = "<4sI12s16sBBBBIBBHIB3x"
+HEADER_BYTES = 56
+LAYER = "<BBBBHHBBBBBBHI"
+LAYER_BYTES = 20
 DENSE = 1
+CONV = 2
 RELU = 1
+DEPTHWISE = 2
+NARROW = 4
+REJECTS = 1  # a flag of the file
 MAX_ACCUMULATOR = 1 << 24  # float32 arithmetic inside ulab is exact below this
 
 
@@ -47,17 +62,49 @@ class ModelFileError(ValueError):
 
 
 class Layer:
-    """One layer: kind, relu, shift, inputs, outputs; bias_offset and weight_offset into the file."""
+    """One layer's descriptor, and what follows from it.
 
-    def __init__(self, kind: int, flags: int, shift: int, inputs: int, outputs: int, offset: int) -> None:
-        self.kind = kind
+    kind, relu, depthwise, narrow, shift, top, inputs, outputs, kernel, stride, pad, pool    as in the file; kernel and
+                                   stride are (down, right)
+    shape                          (channels, height, width) of what it makes
+    weights, bias_offset, weight_offset    how many weights, and where the numbers lie in the file
+    Raises ModelFileError where it can't take an input of `shape` (channels, height, width).
+    """
+
+    def __init__(self, fields: tuple, shape: tuple) -> None:
+        self.kind, flags, self.shift, self.top, self.inputs, self.outputs = fields[:6]
+        self.kernel = fields[6:8]
+        self.stride = fields[8:10]
+        self.pad, self.pool, _, offset = fields[10:]
         self.relu = bool(flags & RELU)
-        self.shift = shift
-        self.inputs = inputs
-        self.outputs = outputs
+        self.depthwise = bool(flags & DEPTHWISE)
+        self.narrow = bool(flags & NARROW)
+        if self.kind not in (DENSE, CONV):
+            raise ModelFileError("model file: got layer kind %d, need 1 or 2. Update picodigits_board." % self.kind)
+        channels, height, width = shape
+        fits = self.outputs and self.shift <= 24 and (self.top or not self.relu) and offset % 4 == 0
+        if self.kind == DENSE:
+            fits = fits and self.inputs == channels * height * width
+            self.weights = self.inputs * self.outputs
+            self.shape = (self.outputs, 1, 1)
+        else:
+            (kernel_height, kernel_width), (down, right) = self.kernel, self.stride
+            height += 2 * self.pad - kernel_height
+            width += 2 * self.pad - kernel_width
+            fits = fits and self.inputs == channels and (self.outputs == channels or not self.depthwise)
+            fits = fits and self.relu and self.narrow and self.pool in (1, 2) and height >= 0 and width >= 0
+            fits = fits and kernel_height and kernel_width and down and right
+            if fits:
+                height = height // down + 1
+                width = width // right + 1
+                fits = height % self.pool == 0 and width % self.pool == 0
+            self.weights = kernel_height * kernel_width * self.outputs * (1 if self.depthwise else self.inputs)
+            self.shape = (self.outputs, height // self.pool, width // self.pool)
+        if not fits:
+            raise ModelFileError("model file: its layers do not fit together. Export it again.")
         self.bias_offset = offset
-        self.weight_offset = offset + 4 * outputs
-        self.end = self.weight_offset + inputs * outputs
+        self.weight_offset = offset + 4 * self.outputs
+        self.end = self.weight_offset + self.weights
 
 
 class Model:
@@ -65,7 +112,8 @@ class Model:
 
     labels           list of str, one a class
     preprocess_id    str
-    ink_height, ink_width, octave, min_confidence, ram_bytes    int
+    rejects          bool: after those of the classes comes one more score, for "no digit"
+    ink_height, ink_width, ink_shift, octave, min_confidence, ram_bytes    int
     """
 
     def __init__(self, data: bytes) -> None:
@@ -89,30 +137,30 @@ class Model:
         self.preprocess_id = _string(header[2])
         self.name = _string(header[3])
         self.ink_height, self.ink_width, self.classes, count = header[4:8]
-        self.octave, self.min_confidence, _, label_bytes, self.ram_bytes = header[8:]
+        self.octave, self.min_confidence, flags, label_bytes, self.ram_bytes, self.ink_shift = header[8:]
+        self.rejects = bool(flags & REJECTS)
         sizes = (
             1 <= self.ink_height <= 32 and 1 <= self.ink_width <= 32 and 2 <= self.classes <= 64 and 1 <= count <= 16
         )
+        sizes = sizes and self.ink_shift <= 7
         if not (sizes and 1 <= self.octave <= MAX_ACCUMULATOR and self.min_confidence <= 100):
             raise ModelFileError("model file: a value in its header is out of range. Export it again.")
         at = HEADER_BYTES
         self.labels = _string(data[at : at + label_bytes]).split("\n")
         at += label_bytes
         self.layers = []
-        inputs = self.ink_height * self.ink_width
+        shape = (1, self.ink_height, self.ink_width)
         for _ in range(count):
             if at + LAYER_BYTES > len(data):
                 raise ModelFileError("model file: a layer lies outside the file. Export it again.")
-            kind, flags, shift, _, layer_inputs, outputs, offset = struct.unpack_from(LAYER, data, at)
-            layer = Layer(kind, flags, shift, layer_inputs, outputs, offset)
-            if kind != DENSE:
-                raise ModelFileError("model file: got layer kind %d, need 1 (dense). Update picodigits_board." % kind)
-            if layer.inputs != inputs or not outputs or shift > 24 or layer.end > len(data) - 4 or offset % 4:
+            layer = Layer(struct.unpack_from(LAYER, data, at), shape)
+            if layer.end > len(data) - 4:
                 raise ModelFileError("model file: its layers do not fit together. Export it again.")
             self.layers.append(layer)
-            inputs = outputs
+            shape = layer.shape
             at += LAYER_BYTES
-        if inputs != self.classes or len(self.labels) != self.classes:
+        last = self.layers[-1]
+        if last.relu or last.outputs != self.classes + self.rejects or len(self.labels) != self.classes:
             raise ModelFileError("model file: its classes, labels and layers do not agree. Export it again.")
 
 

@@ -2,12 +2,14 @@
 
 A preprocessing is a class; `make(preprocess_id, ...)` picks it by the id that the model file carries. All of them:
 
-    ink(frame)   frame: (9600,) uint8, 60 rows of 80 pixels RGB565_SWAPPED (high byte first), digit upright
+    ink(frame)   frame: (9600,) uint8, 60 rows of 80 pixels RGB565_SWAPPED (high byte first), digit upright; or
+                 (38400,) uint8, 120 rows of 160, of a finder made with scale 2
                  returns (ink_height, ink_width) uint8, 0 = paper, 255 = full ink
-    status       what was seen in the last frame: FOUND, NOTHING, TOO_SMALL, TOO_DARK, TOUCHES_EDGE
-    box          (top, left, bottom, right) in pixels of the frame, half open; None where nothing was found
+    status       what was seen in the last frame: FOUND, NOTHING, TOO_SMALL, TOO_DARK, TOUCHES_EDGE, MANY
+    box          (top, left, bottom, right) in pixels of an 80x60 frame, half open; None where nothing was found
 
-    "find-1"     finds the digit, flattens the light, centres it; independent of light, paper, pen, place and size
+    "find-2"     finds the digit, flattens the light, straightens it up and centres it; independent of light, paper,
+                 pen, place, size and slant
     "article-1"  what the article's program did: the middle 60x60 sampled to 12x12, inverted, grey below one half
                  set to zero. Its byte-order bug (a literal 25889 where the pixel belongs) is left out.
 
@@ -33,33 +35,44 @@ NOTHING = 1
 TOO_SMALL = 2
 TOO_DARK = 3
 TOUCHES_EDGE = 4
-STATUS_KEYS = ("found", "nothing", "small", "dark", "edge")
-STATUS_NAMES = ("found", "nothing there", "too small", "too dark", "touches the edge")
+MANY = 5
+STATUS_KEYS = ("found", "nothing", "small", "dark", "edge", "many")
+STATUS_NAMES = ("found", "nothing there", "too small", "too dark", "touches the edge", "more than one")
 
 ARTICLE = "article-1"
-FIND = "find-1"
+FIND = "find-2"
 
-# find-1. "Pooled" is the 30x40 picture of 2x2 sums of green, 0..252; "cell" is 2x2 of its pixels, 15x20.
+# find-2. "Pooled" is the 30x40 picture of 2x2 sums of green, 0..252; "cell" is 2x2 of its pixels, 15x20.
 MIN_PAPER = 8  # a background below this is taken as this: no division by noise
 DARK_PAPER = 40  # pooled green; brightest paper below it: too dark to read (16 % of full scale)
 DARKNESS = 252  # darkness of a pixel that reflects nothing, relative to the paper around it
-PEAK_RANK = 5  # the peak is the 5th darkest of the 30 row maxima
+PEAK_RANK = 2  # the peak is the 2nd darkest of the 15 row maxima
 MIN_PEAK = 28  # a peak below this is paper grain: nothing there
 THRESHOLD_64THS = 27  # of the peak: ink is darker than this
-ZERO_64THS = 13  # of the peak: ink value 0
+ZERO_64THS = 8  # of the peak: ink value 0
+BORDER_PART = 3  # a part that touches the frame's border counts a third of its area
 CLOSE_GAP = 3  # parts of a digit lie within a third of its size
 MINOR_PART = 8  # ... and have at least an eighth of the area of its largest part
 MAX_PARTS = 12  # floods a frame: bounds the time on a frame full of scribbles
-FINE_LEVEL = 14  # a digit of up to 14 pooled pixels is sampled from the full-resolution frame
+TRIM = 64  # the box leaves out a 64th of the ink on each side: a thin trail along a shadow does not widen it
+EDGE_BITS = 8  # a digit touches the frame's border if more than 1/256 of its ink lies in the outermost pixels
+FINE_SIZE = 22  # a digit of up to 22 pooled pixels is sampled from the 80x60 picture
+FINEST_SIZE = 11  # ... and of up to 11 from the 160x120 picture, where there is one
 MIN_SIZE = 6  # pooled pixels; below: too small
+MAX_SHEAR = 80  # 128ths of a column a row: slants of up to 32 degrees are straightened up
 INK_MARGIN = 2  # a digit fills the ink but for 2 rows or columns
+SECOND_DIGIT = 5  # another part is a second digit if it has 5 eighths of the first one's height
+SECOND_AREA = 4  # ... and a quarter of its area
 
 
-def make(preprocess_id: str, ink_height: int, ink_width: int) -> Article | Find:
-    """The preprocessing named `preprocess_id`, with its buffers. Raises ValueError for one not known here."""
+def make(preprocess_id: str, ink_height: int, ink_width: int, scale: int = 1) -> Article | Find:
+    """The preprocessing named `preprocess_id`, with its buffers. Raises ValueError for one not known here.
+
+    scale  1: frames of 80x60 pixels; 2: of 160x120 ("find-2" alone)
+    """
     if preprocess_id == FIND:
-        return Find(ink_height, ink_width)
-    if preprocess_id == ARTICLE:
+        return Find(ink_height, ink_width, scale)
+    if preprocess_id == ARTICLE and scale == 1:
         return Article(ink_height, ink_width)
     raise ValueError(
         "model file: got preprocessing %s, need %s or %s. Train the model again, or update picodigits_board."
@@ -91,152 +104,264 @@ class Article:
 class Find:
     """Finds the digit: local paper level by a closing, threshold at a fraction of the peak, largest connected part.
 
-    The closing's window may hang over the border of the picture (padding 0, dilation on the extended plane, erosion
-    back inside), so that light falling off towards the border is followed and not taken for ink. The price: a stroke
-    that lies along the border and is cut by it is taken for such a fall.
+    The closing works on cells of 4x4 pixels. A cell counts as the mean of its pixels and of their maximum: the
+    maximum alone follows noise and the lit side of a shadow's edge, the mean alone sinks beside thick strokes. The
+    window may hang over the border of the picture (padding 0, dilation on the extended plane, erosion back inside),
+    so that light falling off towards the border is followed and not taken for ink.
+
+    The ink is sampled before it is flattened: the picture is read at 16x16 places, the paper at the same places, and
+    only those 256 values are divided.
     """
 
-    def __init__(self, ink_height: int, ink_width: int) -> None:
+    def __init__(self, ink_height: int, ink_width: int, scale: int = 1) -> None:
         if min(ink_height, ink_width) <= INK_MARGIN:
             raise ValueError("ink: got %dx%d, need at least 3x3. Train it again." % (ink_height, ink_width))
         self._height = ink_height
         self._width = ink_width
+        self._scale = scale
         self._box_size = min(ink_height, ink_width) - INK_MARGIN
-        self._plane = np.zeros((44, 54), dtype=np.uint8)  # pooled, 7 pixels of zero around it
+        self._plane = np.zeros((21, 26), dtype=np.uint8)  # cells, 3 of zero around them
         self._wide = np.array([DARKNESS], dtype=np.uint16)  # makes a product uint16
-        self._bits = np.array([1 << column for column in range(20)]).reshape((20, 1)) * np.ones((1, 1))
+        self._one = np.ones((1, 1))  # makes a product float
+        self._bits = np.array([1 << column for column in range(20)]).reshape((20, 1)) * self._one
+        self._columns = np.array(list(range(40))).reshape((40, 1)) * self._one
         self.status = NOTHING
         self.box: tuple[int, int, int, int] | None = None
 
     def ink(self, frame: np.ndarray) -> np.ndarray:
         """(ink_height, ink_width) uint8 of a frame, as the module's head says."""
-        pixels = frame.reshape((FRAME_HEIGHT, 2 * FRAME_WIDTH))
-        green = np.left_shift(np.bitwise_and(pixels[:, 0::2], 7), 3)
-        green = green + np.right_shift(pixels[:, 1::2], 5)  # (60, 80) uint8, 0..63
-        pooled = green[0::2] + green[1::2]
-        pooled = pooled[:, 0::2] + pooled[:, 1::2]  # (30, 40) uint8, 0..252
-        self._plane[7:37, 7:47] = pooled
-        paper = self._paper(self._plane)  # (30, 40) uint8, 8..252
-        dark = (paper - pooled) * self._wide // paper  # (30, 40) uint16, 0..252
-        peak = int(np.sort(np.max(dark, axis=1))[30 - PEAK_RANK])
-        threshold = THRESHOLD_64THS * peak >> 6
-        cells = np.maximum(dark[0::2], dark[1::2])
-        cells = np.maximum(cells[:, 0::2], cells[:, 1::2])  # (15, 20)
-        rows = np.dot((cells > threshold) * np.ones((1, 1)), self._bits)  # (15, 1), bit c = cell of column c
-        return self._locate(green, paper, dark, peak, [int(rows[i][0]) for i in range(15)], int(np.max(paper)))
+        pooled, paper, parts = self._look(frame)
+        if not parts:
+            return np.zeros((self._height, self._width), dtype=np.uint8)
+        main = max(parts, key=_weight)
+        ink = self._cut(frame, pooled, paper, digit_cells(parts, main))
+        if self.status == FOUND and any(_beside(part, main) for part in parts):
+            self.status = MANY
+        return ink
 
-    @staticmethod
-    def _paper(plane: np.ndarray) -> np.ndarray:
-        """Closing of the pooled picture by 8x8 windows that may hang over its border, at least MIN_PAPER.
+    def inks(self, frame: np.ndarray, most: int) -> list[tuple[np.ndarray, int, tuple[int, int, int, int] | None]]:
+        """Up to `most` digits of a frame, left to right: a list of (ink, status, box). Empty where there is none."""
+        pooled, paper, parts = self._look(frame)
+        if not parts:
+            return []
+        main = max(parts, key=_weight)
+        row = [part for part in parts if part == main or _beside(part, main)]
+        row = sorted(sorted(row, key=_weight)[-most:], key=lambda part: part[2])
+        found = []
+        for part in row:
+            ink = self._cut(frame, pooled, paper, digit_cells(parts, part))
+            found.append((ink, self.status, self.box))
+        return found
 
-        plane  (44, 54) uint8, the picture with 7 zeros around it; returns (30, 40) uint8, nowhere below the picture
-        """
-        for shift in (1, 2, 4):
-            plane = np.maximum(plane[:, :-shift], plane[:, shift:])  # (44, 47)
-        for shift in (1, 2, 4):
-            plane = np.maximum(plane[:-shift], plane[shift:])  # (37, 47)
-        for shift in (1, 2, 4):
-            plane = np.minimum(plane[:, :-shift], plane[:, shift:])  # (37, 40)
-        for shift in (1, 2, 4):
-            plane = np.minimum(plane[:-shift], plane[shift:])  # (30, 40)
-        return np.maximum(plane, MIN_PAPER)
+    def _look(self, frame: np.ndarray) -> tuple:
+        """The whole picture: pooled (30, 40) uint8, paper (15, 20) uint8, parts as `parts_of` lists them.
 
-    def _locate(
-        self, green: np.ndarray, paper: np.ndarray, dark: np.ndarray, peak: int, rows: list[int], brightest: int
-    ) -> np.ndarray:
-        """The ink of a frame whose picture-wide planes are known; sets `status` and `box`.
-
-        green  (60, 80) uint8     paper  (30, 40) uint8     dark  (30, 40) uint16     peak  0..252
-        rows   15 int, one a row of cells, bit c set where cell c holds ink           brightest  max of paper
+        Sets `status` to NOTHING or TOO_DARK and `box` to None; with parts the caller goes on.
         """
         self.box = None
-        blank = np.zeros((self._height, self._width), dtype=np.uint8)
-        if brightest < DARK_PAPER:
+        self.status = NOTHING
+        scale = self._scale
+        pixels = frame.reshape((FRAME_HEIGHT * scale, 2 * FRAME_WIDTH * scale))
+        high = np.bitwise_and(pixels[::scale, 0 :: 2 * scale], 7)  # the upper 3 of 6 bits of green
+        high = high[0::2] + high[1::2]
+        low = np.right_shift(pixels[::scale, 1 :: 2 * scale], 5)
+        low = low[0::2] + low[1::2]
+        pooled = (high[:, 0::2] + high[:, 1::2]) * 8 + low[:, 0::2] + low[:, 1::2]  # (30, 40) uint8, 0..252
+
+        lowest = np.minimum(pooled[0::2], pooled[1::2])
+        lowest = np.minimum(lowest[:, 0::2], lowest[:, 1::2])  # (15, 20)
+        paper = self._paper(pooled)
+        if int(np.max(paper)) < DARK_PAPER:
             self.status = TOO_DARK
-            return blank
-        cell_box = digit_cells(rows) if peak >= MIN_PEAK else None
-        if cell_box is None:
-            self.status = NOTHING
-            return blank
+            return pooled, paper, []
+        dark = (np.maximum(paper, lowest) - lowest) * self._wide // paper  # (15, 20) uint16, 0..252
+        peak = int(np.sort(np.max(dark, axis=1))[15 - PEAK_RANK])
+        if peak < MIN_PEAK:
+            return pooled, paper, []
+        rows = np.dot((dark > (THRESHOLD_64THS * peak >> 6)) * self._one, self._bits)  # (15, 1), bit c = column c
+        return pooled, paper, parts_of([int(row[0]) for row in rows.tolist()])
 
-        # Tighten the box of cells to pixels that are ink.
-        threshold = THRESHOLD_64THS * peak >> 6
-        top, left, bottom, right = [2 * edge for edge in cell_box]
-        part = dark[top:bottom, left:right]
-        tall = [int(value) > threshold for value in np.max(part, axis=1)]
-        wide = [int(value) > threshold for value in np.max(part, axis=0)]
-        while not tall[bottom - top - 1]:
-            bottom -= 1
-        while not wide[right - left - 1]:
-            right -= 1
-        first_row = tall.index(True)
-        first_column = wide.index(True)
-        top += first_row
-        left += first_column
-        size = max(bottom - top, right - left)
-        self.box = (2 * top, 2 * left, 2 * bottom, 2 * right)
-        if top == 0 or left == 0 or bottom == 30 or right == 40:
-            self.status = TOUCHES_EDGE
-        else:
-            self.status = TOO_SMALL if size < MIN_SIZE else FOUND
+    def _paper(self, pooled: np.ndarray) -> np.ndarray:
+        """Paper level of each cell, (15, 20) uint8, at least MIN_PAPER: a closing by 4x4 cells over the border."""
+        half = np.right_shift(pooled, 1)
+        half = half[0::2] + half[1::2]  # (15, 40): mean of two rows
+        largest = np.maximum(half[:, 0::2], half[:, 1::2])
+        half = np.right_shift(half, 1)
+        mean = half[:, 0::2] + half[:, 1::2]
+        plane = self._plane
+        plane[3:18, 3:23] = np.right_shift(mean, 1) + np.right_shift(largest, 1)
+        for shift in (1, 2):
+            plane = np.maximum(plane[:, :-shift], plane[:, shift:])  # (21, 23)
+        for shift in (1, 2):
+            plane = np.maximum(plane[:-shift], plane[shift:])  # (18, 23)
+        for shift in (1, 2):
+            plane = np.minimum(plane[:, :-shift], plane[:, shift:])  # (18, 20)
+        for shift in (1, 2):
+            plane = np.minimum(plane[:-shift], plane[shift:])  # (15, 20)
+        return np.maximum(plane, MIN_PAPER)
 
-        # Centre by mass, in 1/256 pooled pixels from the top left corner of the picture.
-        mass = np.maximum(dark[top:bottom, left:right], threshold) - threshold
-        y256 = 256 * top + _centre256(np.sum(mass, axis=1))
-        x256 = 256 * left + _centre256(np.sum(mass, axis=0))
-
-        step = size * 256 // self._box_size
-        if size > FINE_LEVEL:
-            return self._sample(dark, y256, x256, step, peak)
-        # A small digit: darkness at full resolution, for the part of the picture that will be sampled and no more.
-        reach = (max(self._height, self._width) * step >> 9) + 2  # pooled pixels
-        top = max((y256 >> 8) - reach, 0)
-        left = max((x256 >> 8) - reach, 0)
-        bottom = min((y256 >> 8) + reach + 1, 30)
-        right = min((x256 >> 8) + reach + 1, 40)
-        fine = green[2 * top : 2 * bottom, 2 * left : 2 * right] * 4  # 0..252
+    def _cut(
+        self, frame: np.ndarray, pooled: np.ndarray, paper: np.ndarray, cells: tuple[int, int, int, int]
+    ) -> np.ndarray:
+        """The ink of the digit in these cells (top, left, bottom, right); sets `status` and `box`."""
+        top, left, bottom, right = cells
         near = paper[top:bottom, left:right]
-        around = np.zeros(fine.shape, dtype=np.uint8)  # the paper, each value four times
+        around = np.zeros((2 * (bottom - top), 2 * (right - left)), dtype=np.uint8)  # the paper, each value four times
         around[0::2, 0::2] = near
         around[0::2, 1::2] = near
         around[1::2, 0::2] = near
         around[1::2, 1::2] = near
-        dark = (np.maximum(around, fine) - fine) * self._wide // around
-        return self._sample(dark, 2 * (y256 - 256 * top), 2 * (x256 - 256 * left), 2 * step, peak)
+        dark = pooled[2 * top : 2 * bottom, 2 * left : 2 * right]
+        dark = (np.maximum(around, dark) - dark) * self._wide // around
 
-    def _sample(self, dark: np.ndarray, y256: int, x256: int, step: int, peak: int) -> np.ndarray:
-        """Ink of the digit centred at (y256, x256), one value every `step`, all in 1/256 pixels of `dark`.
+        # The peak once more, of this part alone: the 6th part of its rows may be darker.
+        tall = np.sort(np.max(dark, axis=1))
+        peak = max(int(tall[len(tall) - 1 - len(tall) // 6]), MIN_PEAK)
+        threshold = THRESHOLD_64THS * peak >> 6
+        mass = np.maximum(dark, threshold) - threshold
+        masses = np.sum(mass, axis=1).tolist()
+        total = sum(masses)
+        self.status = NOTHING
+        self.box = None
+        blank = np.zeros((self._height, self._width), dtype=np.uint8)
+        if not total:
+            return blank
 
-        A value is the sum of 2x2 neighbours (0..1008), scaled so that ZERO_64THS of the peak is 0 and the peak 255.
-        `step` is at least 256, so no row or column is taken twice. What lies outside the picture is paper.
+        # The box, in 1/256 pooled pixels from the corner of the cells.
+        y0, y1 = _trimmed(masses, total)
+        widths = np.sum(mass, axis=0).tolist()
+        x0, x1 = _trimmed(widths, total)
+        size = max(y1 - y0, x1 - x0)
+        self.box = (4 * top + (y0 >> 7), 4 * left + (x0 >> 7), 4 * top + (y1 + 127 >> 7), 4 * left + (x1 + 127 >> 7))
+        enough = total >> EDGE_BITS
+        if (
+            (top == 0 and masses[0] > enough)
+            or (left == 0 and widths[0] > enough)
+            or (bottom == 15 and masses[-1] > enough)
+            or (right == 20 and widths[-1] > enough)
+        ):
+            self.status = TOUCHES_EDGE
+        else:
+            self.status = TOO_SMALL if size < MIN_SIZE * 256 else FOUND
+
+        # Centre and slant, by moments.
+        moments = np.dot(mass, self._columns[: 2 * (right - left)]).tolist()  # <= 252 * 780 < 2**18
+        down = across = 0
+        for i in range(len(masses)):
+            down += i * int(masses[i])
+            across += int(moments[i][0])
+        y16 = (16 * down + 8 * total) // total  # 1/16 pooled pixels from the corner of the cells
+        x16 = (16 * across + 8 * total) // total
+        upright = slanted = 0
+        for i in range(len(masses)):
+            away = 16 * i + 8 - y16
+            here = int(masses[i])
+            upright += away * away * here >> 8
+            slanted += away * (16 * int(moments[i][0]) + (8 - x16) * here) >> 8
+        shear = slanted * 128 // upright if upright else 0
+        shear = max(-MAX_SHEAR, min(MAX_SHEAR, shear))
+        return self._sample(frame, pooled, near, cells, 16 * y16, 16 * x16, size, shear, peak)
+
+    def _sample(
+        self,
+        frame: np.ndarray,
+        pooled: np.ndarray,
+        near: np.ndarray,
+        cells: tuple[int, int, int, int],
+        y256: int,
+        x256: int,
+        size: int,
+        shear: int,
+        peak: int,
+    ) -> np.ndarray:
+        """Ink of a digit centred at (y256, x256) from the corner of its cells, `size` long, all in 1/256 pooled pixels.
+
+        near   paper of the cells, uint8      shear  128ths of a column that the digit leans to the left a row
+        A value is the mean of 2x2 neighbours in the finest picture in which samples are at least a pixel apart. What
+        lies outside the cells is paper.
         """
+        top, left, bottom, right = cells
+        finest = self._scale == 2 and size <= FINEST_SIZE * 256
+        unit = 8 if finest else 4 if size <= FINE_SIZE * 256 else 2  # samples a cell
+        if unit == 2:
+            values = np.right_shift(pooled[2 * top : 2 * bottom, 2 * left : 2 * right], 1)
+            values = np.right_shift(values[:-1] + values[1:], 1)
+        else:
+            pitch = 1 if finest else self._scale
+            pixels = frame.reshape((FRAME_HEIGHT * self._scale, 2 * FRAME_WIDTH * self._scale))
+            pixels = pixels[pitch * unit * top : pitch * unit * bottom : pitch]
+            start, stop = 2 * pitch * unit * left, 2 * pitch * unit * right
+            values = np.bitwise_and(pixels[:, start : stop : 2 * pitch], 7) * 8
+            values = values + np.right_shift(pixels[:, start + 1 : stop : 2 * pitch], 5)  # 0..63
+            values = values[:-1] + values[1:]
+        values = values[:, :-1] + values[:, 1:]  # 0..252; value i lies between samples i and i + 1
+        length = len(values[0])
+
+        half = unit >> 1
+        step = max(size * half // self._box_size, 256)  # 1/256 samples
+        reach = (step * self._height * abs(shear) >> 16) + 1  # samples that the top row is moved by
+        columns, first_column = _picks(x256 * half + 256 * reach, step, self._width, length + 2 * reach)
+        rows = _places(y256 * half, step, self._height, len(values))
+        across = np.zeros((bottom - top, unit * (right - left)), dtype=np.uint8)  # paper, stretched along the rows
+        for i in range(unit):
+            across[:, i::unit] = near
         ink = np.zeros((self._height, self._width), dtype=np.uint8)
-        rows, first_row = _picks(y256, step, self._height, len(dark) - 1)
-        columns, first_column = _picks(x256, step, self._width, len(dark[0]) - 1)
-        upper = np.compress(rows, dark[:-1], axis=0) + np.compress(rows, dark[1:], axis=0)
-        sums = np.compress(columns, upper[:, :-1], axis=1) + np.compress(columns, upper[:, 1:], axis=1)
+        if not rows or first_column < 0:
+            return ink
+        count = len(rows)
+        both = np.zeros((2 * count, length + 2 * reach), dtype=np.uint8) + 255  # picture above, paper below
+        for k in range(count):
+            row, i = rows[k]
+            moved = ((2 * row + 1 - self._height) * step * shear >> 15) + 1 >> 1
+            both[k, reach - moved : reach - moved + length] = values[i]
+            both[count + k, reach - moved : reach - moved + length] = across[i // unit, :length]
+        both = np.compress(columns, both, axis=1)
+        value = both[:count]
+        paper = both[count:]
+        dark = (np.maximum(paper, value) - value) * self._wide // paper  # 0..252
         zero = ZERO_64THS * peak >> 6
-        sums = (np.maximum(sums, 4 * zero) - 4 * zero) * 63 // (peak - zero)  # at most 63504 // 23
-        sums = np.minimum(sums, 255)
-        ink[first_row : first_row + len(sums), first_column : first_column + len(sums[0])] = sums
+        dark = np.minimum((np.maximum(dark, zero) - zero) * 255 // (peak - zero), 255)  # <= 64260 before the division
+        first_row = rows[0][0]
+        ink[first_row : first_row + count, first_column : first_column + len(dark[0])] = dark
         return ink
 
 
-def digit_cells(rows: list[int]) -> tuple[int, int, int, int] | None:
-    """The box of the digit among the cells: (top, left, bottom, right), half open, or None where there is no ink.
+def parts_of(rows: list[int]) -> list[tuple[int, int, int, int, int]]:
+    """The 8-connected parts of the cells: (area, top, left, bottom, right) each, half open.
 
-    rows  15 int of 20 bits. The digit is the largest 8-connected part and every other part of at least an eighth of
-    its area that lies within a third of its size. Single cells are grain and dropped first. Parts are looked for
-    from the top; after MAX_PARTS of them the rest is left alone.
+    rows  15 int of 20 bits, bit c set where column c holds ink. Single cells are grain and dropped first. Parts are
+    looked for from the top; after MAX_PARTS of them the rest is left alone.
     """
     rows = _without_single_cells(rows)
-    parts: list[tuple[int, int, int, int, int]] = []  # area, top, left, bottom, right
+    parts: list[tuple[int, int, int, int, int]] = []
     for y in range(15):
         while rows[y] and len(parts) < MAX_PARTS:
             parts.append(_take_part(rows, y))
-    if not parts:
-        return None
-    area, top, left, bottom, right = max(parts)
+    return parts
+
+
+def _weight(part: tuple[int, int, int, int, int]) -> int:
+    """Area of a part; of one at the frame's border, which may be a shadow or a finger, a third of it."""
+    at_border = part[1] == 0 or part[2] == 0 or part[3] == 15 or part[4] == 20
+    return part[0] // BORDER_PART if at_border else part[0]
+
+
+def _beside(part: tuple[int, int, int, int, int], main: tuple[int, int, int, int, int]) -> bool:
+    """Whether a part is a digit of its own beside the main part: about as tall, an empty column of cells between."""
+    return (
+        (part[2] > main[4] or part[4] < main[2])
+        and (part[3] - part[1]) * 8 >= (main[3] - main[1]) * SECOND_DIGIT
+        and part[0] * SECOND_AREA >= main[0]
+    )
+
+
+def digit_cells(parts: list[tuple[int, int, int, int, int]], main: tuple[int, int, int, int, int]) -> tuple:
+    """The box of the digit whose main part is `main`: (top, left, bottom, right) in cells, half open.
+
+    To it belongs every part of at least an eighth of the main one's area that lies within a third of its size and is
+    no digit of its own.
+    """
+    area, top, left, bottom, right = main
     gap = max(bottom - top, right - left) // CLOSE_GAP
     near = (top - gap, left - gap, bottom + gap, right + gap)
     for part in parts:
@@ -246,6 +371,7 @@ def digit_cells(rows: list[int]) -> tuple[int, int, int, int] | None:
             and part[3] > near[0]
             and part[2] < near[3]
             and part[4] > near[1]
+            and not _beside(part, main)
         ):
             top = min(top, part[1])
             left = min(left, part[2])
@@ -329,28 +455,40 @@ def _grow(part: list[int], rows: list[int], i: int) -> int:
     return row
 
 
-def _centre256(sums: np.ndarray) -> int:
-    """The centre of mass of `sums` (uint16 each), in 1/256 of its spacing from its start."""
-    total = 0
-    moment = 0
-    for i in range(len(sums)):
-        value = int(sums[i])
-        total += value
-        moment += (2 * i + 1) * value
-    return moment * 128 // total
+def _trimmed(masses: list[int], total: int) -> tuple[int, int]:
+    """Where the ink of a row of masses begins and ends, in 1/256 of its spacing, but for a TRIM-th at each end."""
+    limit = total // TRIM
+    first = 0
+    passed = masses[0]
+    while passed <= limit:
+        first += 1
+        passed += masses[first]
+    start = 256 * first + (limit - passed + masses[first]) * 256 // masses[first]
+    last = len(masses) - 1
+    passed = masses[last]
+    while passed <= limit:
+        last -= 1
+        passed += masses[last]
+    return start, 256 * last + 256 - (limit - passed + masses[last]) * 256 // masses[last]
 
 
-def _picks(centre256: int, step: int, count: int, length: int) -> tuple[list[bool], int]:
+def _places(centre256: int, step: int, count: int, length: int) -> list[tuple[int, int]]:
     """Which of `length` sums of neighbours (the sum of i and i + 1 lies at i + 1) `count` samples around a centre hit.
 
-    Returns a list of bool, one a sum, and the index of the first sample that lies inside the picture.
+    Returns (number of the sample, index of the sum) of those inside the picture.
     """
-    picked = [False] * length
-    first = -1
+    places = []
     for k in range(count):
         i = (centre256 + ((2 * k + 1 - count) * step >> 1) - 128) >> 8
         if 0 <= i < length:
-            picked[i] = True
-            if first < 0:
-                first = k
-    return picked, first
+            places.append((k, i))
+    return places
+
+
+def _picks(centre256: int, step: int, count: int, length: int) -> tuple[list[bool], int]:
+    """The same as one bool a sum, for compress, and the number of the first sample inside, -1 if there is none."""
+    places = _places(centre256, step, count, length)
+    picked = [False] * length
+    for _, i in places:
+        picked[i] = True
+    return picked, places[0][0] if places else -1

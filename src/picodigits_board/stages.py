@@ -17,32 +17,35 @@ class Stages:
 
     def __init__(self, trace: bool = False) -> None:
         self._trace = trace
-        self._ticks = [0] * (len(NAMES) + 1)  # ns: the loop began, each stage ended
-        self._free = [0] * (len(NAMES) + 1)  # bytes, likewise
+        self._began = 0  # ns: this frame, and this stage of it
+        self._from = 0
         self._at = 0
+        self._spent = [0] * len(NAMES)  # ns of each stage
+        self._free = [0] * (len(NAMES) + 1)  # bytes before the first and after each
         self.loop_ms = 0.0  # from the start of the last frame to the start of this one
 
     def start(self) -> None:
         """A new frame begins."""
         now = time.monotonic_ns()
-        self.loop_ms = (now - self._ticks[0]) // 10000 / 100 if self._ticks[0] else 0.0
-        self._ticks[0] = now
+        self.loop_ms = (now - self._began) // 10000 / 100 if self._began else 0.0
+        self._began = now
         self._at = 0
-        if self._trace:
-            self._free[0] = gc.mem_free()
+        self._next()
 
     def done(self) -> None:
         """The next of NAMES has ended."""
+        self._spent[self._at] = time.monotonic_ns() - self._from
         self._at += 1
-        self._ticks[self._at] = time.monotonic_ns()
+        self._next()
+
+    def _next(self) -> None:
         if self._trace:
-            self._free[self._at] = gc.mem_free()
+            self._free[self._at] = gc.mem_free()  # takes some milliseconds, in no stage
+        self._from = time.monotonic_ns()
 
     def text(self) -> str:
         """The frame's figures as `key=value` words."""
-        words = []
-        for i in range(len(NAMES)):
-            words.append("%s_ms=%.2f" % (NAMES[i], (self._ticks[i + 1] - self._ticks[i]) // 10000 / 100))
+        words = ["%s_ms=%.2f" % (NAMES[i], self._spent[i] // 10000 / 100) for i in range(len(NAMES))]
         words.append("loop_ms=%.2f free=%d" % (self.loop_ms, gc.mem_free()))
         if self._trace:
             words.append("heap=%s" % ",".join([str(free) for free in self._free]))

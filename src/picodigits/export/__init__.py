@@ -38,7 +38,7 @@ __all__ = [
 
 TARGETS: dict[str, str] = {
     "m2cgen": "pure Python as the article has it: svm.py and svm_min.py; linear models only",
-    "compact": "pure Python in one small file, picodigits_model.py; any dense network",
+    "compact": "pure Python in one small file, picodigits_model.py; plain dense networks",
     "circuitpython": "the whole application: copy the folder to the CIRCUITPY drive",
 }
 COMPACT_NAME = "picodigits_model.py"
@@ -137,13 +137,16 @@ def sizes(model: Model, m2cgen_files: Mapping[str, bytes] | None = None) -> dict
     """The same model as svm.py, svm_min.py, the compact export and the model file.
 
     m2cgen_files  what `render("m2cgen", model)` gave, where it is at hand
-    Returns name -> bytes, or None where m2cgen can't take the model: more than one layer, or too many features.
+    Returns name -> bytes, or None where that form can't take the model: for m2cgen more than one layer or too
+    many features, for compact a convolution.
     """
     result: dict[str, int | None] = {"svm.py": None, "svm_min.py": None}
     with contextlib.suppress(ExportError):
         m2cgen_files = m2cgen_files or render("m2cgen", model)
         result.update({name: len(data) for name, data in m2cgen_files.items()})
-    result[COMPACT_NAME] = len(compact_source(model).encode())
+    result[COMPACT_NAME] = None
+    with contextlib.suppress(ExportError):
+        result[COMPACT_NAME] = len(compact_source(model).encode())
     result["model file"] = len(model.data)
     return result
 

@@ -1,7 +1,8 @@
 """Our own pure Python export: one small file with packed weights, equal to the integer network.
 
 It runs unchanged on CircuitPython, MicroPython and CPython, takes any number of dense layers, and computes
-only in integers below 2**24, which are small ints everywhere.
+only in integers below 2**24, which are small ints everywhere. A convolution in plain Python would take minutes a
+frame on a Pico, so a model that has one is refused.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import binascii
 import struct
 
+from picodigits.errors import ExportError
 from picodigits.export.provenance import head
-from picodigits_board.modelfile import Layer, Model
+from picodigits_board.modelfile import DENSE, Layer, Model
 
 _TEMPLATE = '''\
 # Ink -> scores in integers. Runs on CircuitPython, MicroPython and CPython; exported by picodigits.
@@ -66,7 +68,10 @@ def compact_source(model: Model) -> str:
 
     score(ink)  takes ink_height * ink_width ints 0..255; returns a list of int, one a class, equal to
                 `picodigits_board.network` bit for bit
+    Raises ExportError for a model with a convolution, shifted ink, activations that end below 255 or a score for
+    "no digit".
     """
+    need_plain(model, "compact")
     return _TEMPLATE.format(
         head=head(model, "compact"),
         height=model.ink_height,
@@ -74,6 +79,27 @@ def compact_source(model: Model) -> str:
         labels=_tuple([repr(label) for label in model.labels]),
         layers="".join(_layer(model.data, layer) for layer in model.layers),
     )
+
+
+def need_plain(model: Model, target: str) -> None:
+    """Make sure that a model is dense layers alone, with nothing of what only the board's own network knows.
+
+    Raises ExportError that names the target.
+    """
+    lacking = [
+        what
+        for what, there in (
+            ("a convolution", any(layer.kind != DENSE for layer in model.layers)),
+            ("shifted ink", model.ink_shift > 0),
+            ("activations that end below 255", any(layer.relu and layer.top < 255 for layer in model.layers)),
+            ('a score for "no digit"', model.rejects),
+        )
+        if there
+    ]
+    if lacking:
+        raise ExportError(
+            f"{target}: got a model with {', '.join(lacking)}, need plain dense layers. Use the target circuitpython."
+        )
 
 
 def _layer(data: bytes, layer: Layer) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from picodigits.errors import ExportError
+from picodigits.export.compact import need_plain
 from picodigits.export.provenance import head
 from picodigits_board.modelfile import Model
 
@@ -68,6 +69,7 @@ def model_source(model: Model) -> str:
             f"m2cgen: got a network of {len(model.layers)} layers, need a single dense one without ReLU and "
             "of at least 2 classes. Use the target compact."
         )
+    need_plain(model, "m2cgen")
     weights = np.frombuffer(model.data, np.int8, layer.inputs * layer.outputs, layer.weight_offset)
     estimator = LinearSVC()
     estimator.coef_ = weights.reshape(layer.outputs, layer.inputs).astype(np.float64)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from picodigits.errors import ExportError
 from picodigits.executors import NumpyExecutor
-from picodigits_board.modelfile import Model
+from picodigits_board.modelfile import DENSE, Model
 
 Scorer = Callable[[NDArray[np.uint8]], Sequence[float]]
 
@@ -49,8 +49,8 @@ def proof_inks(model: Model) -> NDArray[np.uint8]:
     """Inks (N, H, W) uint8 that try a model: handwriting, noise, and the extremes. The same ones every time.
 
     Handwriting is all 1797 of scikit-learn's `load_digits`. One pixel of full ink at each place shows every
-    weight of the first layer; full ink wherever an output has positive (negative) weights takes it to its
-    limits.
+    weight of the first layer; full ink wherever an output of a first dense layer has positive (negative) weights
+    takes it to its limits.
     """
     from sklearn.datasets import load_digits
 
@@ -60,8 +60,9 @@ def proof_inks(model: Model) -> NDArray[np.uint8]:
     random = np.random.default_rng(_SEED)
     size = height * width
     first = model.layers[0]
-    weights = np.frombuffer(model.data, np.int8, first.inputs * first.outputs, first.weight_offset)
-    weights = weights.reshape(first.outputs, size)
+    weights = np.zeros((0, size))
+    if first.kind == DENSE:
+        weights = np.frombuffer(model.data, np.int8, first.weights, first.weight_offset).reshape(first.outputs, size)
     flat = [
         random.integers(0, 256, (_RANDOM_INKS, size)),
         random.integers(0, 2, (_RANDOM_INKS, size)) * 255,
@@ -97,7 +98,7 @@ def compare(programs: Mapping[str, Scorer], model: Model, inks: NDArray[np.uint8
             if got != need or got.index(max(got)) != need.index(max(need)):
                 mismatches += 1
                 first = first or f"{name}, ink {i}: got {got}, need {need}"
-    return Proof(tuple(programs), len(inks), len(programs) * len(inks) * model.classes, mismatches, first)
+    return Proof(tuple(programs), len(inks), len(programs) * len(inks) * model.layers[-1].outputs, mismatches, first)
 
 
 def scorers(files: Mapping[str, bytes], model_name: str = "model.pdm") -> dict[str, Scorer]:
@@ -109,7 +110,7 @@ def scorers(files: Mapping[str, bytes], model_name: str = "model.pdm") -> dict[s
     board = "lib/picodigits_board/"
     if model_name in files:
         parse = _run(files, board + "modelfile.py")["Model"]
-        network = _run(files, board + "network.py")["Network"](parse(files[model_name]))
+        network = _run(files, board + "network.py")["Network"](parse(files[model_name]), 1)
         return {board + "network.py": lambda ink: network.scores(ink.reshape(1, -1))}
     return {name: _python_scorer(_run(files, name)["score"]) for name in files}
 

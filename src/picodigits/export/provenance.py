@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import struct
 
+from picodigits import modelfile
 from picodigits_board.modelfile import Model
 
 
 def head(model: Model, target: str) -> str:
     """Comment lines that name the model, its source hash and the command that exports it again."""
     name = ascii(model.name)[1:-1]  # a line feed in a name must not end the comment
-    sizes = [model.layers[0].inputs] + [layer.outputs for layer in model.layers]
     return (
-        f"# model    {name}: ink {model.ink_height} x {model.ink_width}, {' -> '.join(map(str, sizes))}\n"
+        f"# model    {name}: ink {model.ink_height} x {model.ink_width}, {modelfile.chain(model)}\n"
         f"# source   model file of {len(model.data)} bytes, CRC32 {crc32(model):08x}\n"
         f"# command  picodigits export {target} --model {name}\n"
         "# Made by a program: export it again instead of editing it.\n"

@@ -1,0 +1,130 @@
+"""Many photographs -> inks, in two processes, kept on disk: training asks for the same ones again and again."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from picodigits import camera, executors
+from picodigits.datasets import cache_folder
+from picodigits.errors import TrainingError
+from picodigits.frames import replace_atomically
+from picodigits.training.dense import Inks, Progress
+
+_CHUNK = 1024  # frames rendered at a time: 10 MB
+_KEPT_FROM = 8192  # frames; fewer are rendered anew each time
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A set of frames.
+
+    images         (N, H, W) uint8, 0 = paper, 255 = full ink
+    care           a level of care of `camera`
+    seed           of the photographs
+    preprocess_id  the preprocessing that makes the inks
+    ink_shape      rows and columns of the ink
+    kind           empty: one frame an image. Otherwise a kind of `camera.NO_DIGIT`, for which `images` are the marks or
+                   digits where it takes some
+    count          frames of such a kind
+    """
+
+    images: NDArray[np.uint8]
+    care: str
+    seed: int
+    preprocess_id: str
+    ink_shape: tuple[int, int]
+    kind: str = ""
+    count: int = 0
+
+    @property
+    def frames(self) -> int:
+        """How many."""
+        return self.count if self.kind else len(self.images)
+
+    def key(self) -> str:
+        """Tells it from all others; changes with the camera simulation's source."""
+        told = hashlib.sha256(Path(camera.__file__).read_bytes())
+        told.update(np.ascontiguousarray(self.images).tobytes())
+        told.update(repr((self.care, self.seed, self.preprocess_id, self.ink_shape, self.kind, self.count)).encode())
+        return told.hexdigest()[:24]
+
+    def chunk(self, start: int) -> tuple[Inks, NDArray[np.bool_]]:
+        """Inks (n, H, W) of the frames from `start` on, at most `_CHUNK`, and where a digit was found."""
+        stop = min(start + _CHUNK, self.frames)
+        if not self.kind:
+            frames = camera.photograph(self.images[start:stop], self.care, seed=self.seed, first=start)
+        else:
+            images = self.images if len(self.images) else None
+            frames = camera.no_digit(
+                self.kind, stop - start, self.care, seed=self.seed, first=start, digits=images, marks=images
+            )
+        made = executors.make_inks(frames, self.preprocess_id, self.ink_shape)
+        return made.inks, made.found
+
+
+def inks_of(rendering: Rendering, what: str, progress: Progress) -> tuple[Inks, NDArray[np.int64]]:
+    """Inks (n, H, W) uint8 of the frames in which a digit was found, and (n,) the numbers of these frames.
+
+    Kept in the cache folder; where they lie there they are read from it. Raises TrainingError where it is full.
+    """
+    path = cache_folder() / "inks" / f"{rendering.key()}.npz"
+    if rendering.frames >= _KEPT_FROM and path.is_file():
+        try:
+            with np.load(path) as kept:
+                return kept["inks"], kept["numbers"]
+        except (OSError, ValueError, KeyError, EOFError):
+            path.unlink(missing_ok=True)  # damaged: made anew
+    stage = f"photographing {what}"
+    parts = []
+    for done, part in enumerate(_chunks(rendering)):
+        progress(stage, min(done * _CHUNK, rendering.frames), rendering.frames)
+        parts.append(part)
+    progress(stage, rendering.frames, rendering.frames)
+    found = np.concatenate([part[1] for part in parts])
+    inks = np.concatenate([part[0] for part in parts])[found]
+    numbers = np.flatnonzero(found)
+    if rendering.frames >= _KEPT_FROM:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_atomically(path, lambda new: _write(new, inks, numbers))
+        except OSError as error:
+            raise TrainingError(
+                f"{path}: got {error.strerror or error}, need {inks.nbytes >> 20} MB for the photographs. Make room."
+            ) from error
+    return inks, numbers
+
+
+def _chunks(rendering: Rendering) -> Iterator[tuple[Inks, NDArray[np.bool_]]]:
+    starts = range(0, rendering.frames, _CHUNK)
+    processes = min(2, os.cpu_count() or 1, len(starts))
+    if rendering.frames < _KEPT_FROM or processes < 2:
+        yield from map(rendering.chunk, starts)
+        return
+    method = multiprocessing.get_context("spawn")  # a fork would copy PyTorch's threads in whatever state they are
+    with ProcessPoolExecutor(processes, method, initializer=_take, initargs=(rendering,)) as pool:
+        yield from pool.map(_chunk, starts)
+
+
+_RENDERING: list[Rendering] = []  # of a worker process
+
+
+def _take(rendering: Rendering) -> None:
+    _RENDERING[:] = [rendering]
+
+
+def _chunk(start: int) -> tuple[Inks, NDArray[np.bool_]]:
+    return _RENDERING[0].chunk(start)
+
+
+def _write(path: Path, inks: Inks, numbers: NDArray[np.int64]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, inks=inks, numbers=numbers)

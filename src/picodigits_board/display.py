@@ -1,0 +1,215 @@
+"""The ST7735R, 128x160 pixels, drawn window by window straight over its wire. The PC draws its pictures with it too.
+
+What is sent is on the glass at once; nothing is composed or kept in memory. Measured on CircuitPython 10.0.0 at
+20.8 MHz: the camera's picture, 9600 bytes, takes 3.7 ms, where displayio takes 24. displayio is left out for that and
+for its 0.9 s at start; its Bitmap and the built-in font are used.
+
+Datasheet: ST7735R V0.2 (Sitronix, 2009-08-05). Frame rate, voltages and gamma stay as the controller has them after
+its reset.
+"""
+
+from __future__ import annotations
+
+import time
+
+from picodigits_board import pins
+
+try:
+    from bitmaptools import blit
+    from displayio import Bitmap
+    from ulab import numpy as np
+except ImportError:  # on the PC a bitmap is an array: (height, width), a byte or, of 65536 values, two for each pixel
+    import numpy as np
+
+    def Bitmap(width: int, height: int, values: int) -> np.ndarray:  # noqa: N802
+        """As displayio.Bitmap."""
+        return np.zeros((height, width), np.uint16 if values > 256 else np.uint8)
+
+    def blit(to, source, x, y, *, x1=0, y1=0, x2=None, y2=None, skip_source_index=None):  # type: ignore
+        """As bitmaptools.blit, without clipping."""
+        part = source[y1:y2, x1:x2]
+        place = to[y : y + part.shape[0], x : x + part.shape[1]]
+        place[:] = part if skip_source_index is None else np.where(part == skip_source_index, place, part)
+
+
+WIDTH = 128
+HEIGHT = 160
+LETTER_WIDTH = 6
+LETTER_HEIGHT = 12
+LETTERS = WIDTH // LETTER_WIDTH  # across the screen
+MEMORY_BYTES = 2 * 36 * 36
+
+SLPOUT = 0x11
+DISPOFF = 0x28
+DISPON = 0x29
+CASET = 0x2A
+RASET = 0x2B
+RAMWR = 0x2C
+MADCTL = 0x36
+COLMOD = 0x3A
+UPRIGHT = b"\xc0"  # MADCTL: MY and MX, as the module's glass is mounted
+SIDEWAYS = b"\xe0"  # and MV: the pixels of a window go down its columns
+RGB565 = b"\x05"  # COLMOD: 16 bits a pixel
+
+# RGB565, high byte first. Blue and orange are told apart with every kind of colour blindness (Okabe and Ito, 2008).
+WHITE = np.array([0xFFFF], dtype=np.uint16)
+BLUE = np.array([0xBD55], dtype=np.uint16)  # 56B4E9
+ORANGE = np.array([0xE0E4], dtype=np.uint16)  # E69F00
+GREY = np.array([0x494A], dtype=np.uint16)  # 484848
+BLACK = np.array([0x0000], dtype=np.uint16)
+
+_opened: list = []  # what holds pins beside the wire
+
+
+class Display:
+    """The screen behind a wire.
+
+    wire  has send(command, data): int, buffer; as fourwire.FourWire
+    font  a 1-bit bitmap: the letters from space to tilde beside each other, 6x12 pixels each
+    """
+
+    def __init__(self, wire, font) -> None:  # type: ignore[no-untyped-def]
+        """Take a screen that is just out of its reset, and wake it up; `light_up` shows what was drawn."""
+        self._send = wire.send
+        self._font = font
+        self._window = bytearray(4)
+        self._letter = Bitmap(LETTER_WIDTH, LETTER_HEIGHT, 65536)
+        self._letter_pixels = np.frombuffer(self._letter, dtype=np.uint16)
+        self._letter_bytes = np.frombuffer(self._letter, dtype=np.uint8).reshape((LETTER_HEIGHT, 2 * LETTER_WIDTH))
+        self.memory = bytearray(MEMORY_BYTES)  # to make pixels in; free between two calls
+        self._block = np.frombuffer(self.memory, dtype=np.uint16)
+        self._send(SLPOUT, b"")
+        time.sleep(0.005)  # SLPOUT: until the supplies are stable
+        self._send(COLMOD, RGB565)
+        self._send(MADCTL, UPRIGHT)
+
+    def light_up(self) -> None:
+        """Show what is drawn, from now on."""
+        self._send(DISPON, b"")
+
+    def go_dark(self) -> None:
+        """Show nothing."""
+        self._send(DISPOFF, b"")
+
+    def draw(self, x: int, y: int, width: int, height: int, pixels, sideways: bool = False) -> None:  # type: ignore
+        """Fill a window with `pixels`: a buffer of RGB565, high byte first, row by row; `sideways` column by column."""
+        window = self._window
+        if sideways:
+            self._send(MADCTL, SIDEWAYS)
+            x, y, width, height = y, x, height, width
+        window[1] = x
+        window[3] = x + width - 1
+        self._send(CASET, window)
+        window[1] = y
+        window[3] = y + height - 1
+        self._send(RASET, window)
+        self._send(RAMWR, pixels)
+        if sideways:
+            self._send(MADCTL, UPRIGHT)
+
+    def camera(self, picture, sideways: bool) -> None:  # type: ignore[no-untyped-def]
+        """The camera's picture, (60, 80) RGB565_SWAPPED, in the upper left corner."""
+        if sideways:
+            self.draw(0, 0, 60, 80, picture, sideways=True)
+        else:
+            self.draw(0, 0, 80, 60, picture)
+
+    def fill(self, x: int, y: int, width: int, height: int, colour: np.ndarray) -> None:
+        """Fill a window with a colour."""
+        block = self._block
+        rows = min(len(block) // width, height)
+        block[: rows * width] = colour
+        for top in range(0, height, rows):
+            rows = min(rows, height - top)
+            self.draw(x, y + top, width, rows, block[: rows * width])
+
+    def clear(self) -> None:
+        """Everything black."""
+        self.fill(0, 0, WIDTH, HEIGHT, BLACK)
+
+    def text(self, x: int, y: int, text: str, colour: np.ndarray, scale: int = 1) -> None:
+        """Write `text` on black, its upper left corner at (x, y); a letter outside ASCII becomes a question mark."""
+        letter_bytes = self._letter_bytes
+        if scale > 1:
+            large = np.zeros((LETTER_HEIGHT * scale, 2 * LETTER_WIDTH * scale), dtype=np.uint8)
+        for letter in text:
+            left = ord(letter) - 32
+            left = LETTER_WIDTH * (left if 0 <= left < 95 else 31)
+            blit(self._letter, self._font, 0, 0, x1=left, y1=0, x2=left + LETTER_WIDTH, y2=LETTER_HEIGHT)
+            self._letter_pixels *= colour
+            if scale == 1:
+                self.draw(x, y, LETTER_WIDTH, LETTER_HEIGHT, self._letter)
+            else:
+                for k in range(2 * scale):  # each byte of a pixel, once for each copy beside it
+                    part = letter_bytes[:, k % 2 :: 2]
+                    for i in range(scale):
+                        large[i::scale, k :: 2 * scale] = part
+                self.draw(x, y, LETTER_WIDTH * scale, LETTER_HEIGHT * scale, large)
+            x += LETTER_WIDTH * scale
+
+    def welcome(self) -> None:
+        """The picture while the program starts."""
+        self.clear()
+        self.text(4, 84, "picodigits", WHITE, scale=2)
+        self.fill(4, 112, WIDTH - 8, 2, BLUE)
+        self.text(4, 120, "starting", WHITE)
+        self.light_up()
+
+    def message(self, title: str, text: str) -> None:
+        """Fill the screen with a message: what is wrong in one line, and what to do about it."""
+        self.clear()
+        self.text((WIDTH - 12 * len(title)) // 2, 14, title, ORANGE, scale=2)
+        lines = wrap(text, LETTERS)[:8]
+        for number, line in enumerate(lines):
+            self.text(1, 52 + 13 * number, line, WHITE)
+        self.light_up()
+
+
+def open_display() -> Display:
+    """The ST7735R on the pins of `pins.py`, dark as yet. On the board alone."""
+    import board
+    import busio
+    import digitalio
+    import displayio
+    import terminalio
+    from fourwire import FourWire
+
+    displayio.release_displays()
+    spi = busio.SPI(clock=getattr(board, pins.SCREEN_SCK), MOSI=getattr(board, pins.SCREEN_MOSI))
+    _opened.append(spi)
+    wire = FourWire(  # resets the screen
+        spi,
+        command=getattr(board, pins.SCREEN_DC),
+        chip_select=getattr(board, pins.SCREEN_CS),
+        reset=getattr(board, pins.SCREEN_RESET),
+    )
+    if pins.SCREEN_LIGHT:
+        light = digitalio.DigitalInOut(getattr(board, pins.SCREEN_LIGHT))
+        light.switch_to_output(True)
+        _opened.append(light)
+    time.sleep(0.12)  # after a reset while awake, before SLPOUT
+    return Display(wire, terminalio.FONT.bitmap)
+
+
+def close_display(display: Display | None) -> None:
+    """The screen dark, and its pins released."""
+    import displayio
+
+    if display is not None:
+        display.go_dark()
+    displayio.release_displays()
+    while _opened:
+        _opened.pop().deinit()  # CircuitPython keeps the bus of a display, even after the program's end
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """`text` in lines of at most `width` letters, broken between words where it can be."""
+    lines = [""]
+    for word in text.split():
+        while len(word) > width:
+            lines += [word[:width], ""]
+            word = word[width:]
+        if len(lines[-1]) + len(word) + (1 if lines[-1] else 0) > width:
+            lines.append("")
+        lines[-1] += (" " if lines[-1] else "") + word
+    return [line for line in lines if line]

@@ -1,0 +1,148 @@
+"""The integer network trained in PyTorch: what is learned is what the board runs, also after being killed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from picodigits import datasets, modelfile
+from picodigits.errors import TrainingError
+from picodigits.executors import NumpyExecutor
+from picodigits.training import recipes
+from picodigits.training.architectures import Architecture, Conv, Dense, Schedule
+from picodigits_board import preprocess
+from picodigits_board.modelfile import Model
+
+torch = pytest.importorskip("torch")  # of the extra "train"
+
+from picodigits.training import quantised  # noqa: E402
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    """No progress shown."""
+
+
+SMALL = Architecture((Conv(4, pad=1, pool=2), Conv(4, depthwise=True), Conv(6, (6, 2), (3, 2)), Dense(12)))
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[Any, Any]:
+    """Inks (1000, 16, 16) of scikit-learn's digits and their labels."""
+    train = datasets.load("digits", "train")
+    return recipes.resize(train.images[:1000], (16, 16)), train.labels[:1000]
+
+
+def packed(layers: list[Any], outputs: int = 10) -> Model:
+    data = modelfile.pack(
+        name="small", preprocess_id=preprocess.FIND, ink_shape=(16, 16), labels=[str(i) for i in range(outputs)],
+        layers=layers, octave=100, min_confidence=0, ink_shift=SMALL.ink_shift,
+    )  # fmt: skip
+    return modelfile.parse(data)
+
+
+def test_the_network_that_is_trained_is_the_network_that_the_board_runs(small: Any) -> None:
+    inks, labels = small
+    net = quantised.IntegerNet(SMALL, (16, 16), 10)
+    seen = torch.from_numpy(inks >> SMALL.ink_shift).unsqueeze(1).float()
+    optimiser = torch.optim.Adam(net.parameters(), 0.01)
+    for _ in range(15):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(net(seen), torch.from_numpy(labels)).backward()
+        optimiser.step()
+    net.eval()
+    floats = net(seen).argmax(1).numpy()
+    net.fix(seen)
+    last = list(net.parts())[-1]
+    with torch.no_grad():
+        trained = torch.round(net(seen) * last.scale).numpy().astype(np.int32)
+    model = packed(net.integer_layers())
+    np.testing.assert_array_equal(NumpyExecutor(model).scores(inks), trained)
+    assert (trained.argmax(axis=1) == floats).mean() > 0.9  # rounding alone changes little
+    assert all(layer.narrow for layer in model.layers)
+
+
+def test_a_network_learns_to_read_and_keeps_it_in_integers(small: Any) -> None:
+    inks, labels = small
+    layers = quantised.train_network(SMALL, inks, labels, 10, quiet, schedule=Schedule(12, 4, batch=50))
+    test = datasets.load("digits", "test")
+    scores = NumpyExecutor(packed(layers)).scores(recipes.resize(test.images, (16, 16)))
+    assert (scores.argmax(axis=1) == test.labels).mean() > 0.85
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_a_training_that_was_killed_goes_on_to_the_same_result(small: Any, tmp_path: Path) -> None:
+    schedule = Schedule(2, 2, batch=100)
+
+    def trained(checkpoint: Path | None, seen: list[str], killed_in: str = "") -> list[bytes]:
+        def progress(stage: str, done: int, total: int) -> None:
+            seen.append(stage)
+            if stage == killed_in and 0 < done < total:
+                raise KilledError
+
+        layers = quantised.train_network(SMALL, *small, 10, progress, schedule=schedule, checkpoint=checkpoint, seed=3)
+        return [layer.weights.tobytes() + layer.biases.tobytes() for layer in layers]
+
+    whole = trained(None, [])
+    assert trained(None, []) == whole
+    for stage in ("epoch 2 of 4", "epoch 3 of 4, in integers", "epoch 4 of 4, in integers"):
+        checkpoint = tmp_path / f"{stage}.pt"
+        with pytest.raises(KilledError):
+            trained(checkpoint, [], stage)
+        seen: list[str] = []
+        assert trained(checkpoint, seen) == whole
+        assert seen[0] == stage
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".pt"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", None], ids=["empty", "damaged", "of another seed"])
+def test_a_checkpoint_that_is_not_of_this_training_is_not_taken_up(
+    small: Any, tmp_path: Path, content: bytes | None
+) -> None:
+    schedule = Schedule(1, 1, batch=200)
+    checkpoint = tmp_path / "it.pt"
+    if content is None:
+        quantised.train_network(SMALL, *small, 10, quiet, schedule=schedule, checkpoint=checkpoint, seed=1)
+    else:
+        checkpoint.write_bytes(content)
+    seen: list[str] = []
+    quantised.train_network(
+        SMALL, *small, 10, lambda stage, done, total: seen.append(stage), schedule=schedule, checkpoint=checkpoint
+    )
+    assert seen[0] == "epoch 1 of 2"
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told(small: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(TrainingError, match="need a place for the checkpoint"):
+        quantised.train_network(
+            SMALL, *small, 10, quiet, schedule=Schedule(1, 1, batch=500), checkpoint=tmp_path / "file" / "it.pt"
+        )
+
+
+def test_a_recipe_that_rejects_gives_a_model_that_does() -> None:
+    recipe = replace(recipes.RECIPES["tiny"], data=("digits",), renderings=2, no_digit=0.5, schedule=Schedule(4, 2))
+    recipe = replace(recipe, cares=("studio",))
+    samples = recipes.inks_of(recipe, [datasets.load("digits", "train")], quiet)
+    assert set(samples.labels.tolist()) == set(range(11))
+    assert 0.05 < (samples.labels == 10).mean() < 0.4
+    trained = recipes.train(recipe, [datasets.load("digits", "train")], quiet)
+    model = modelfile.parse(trained.data)
+    assert model.rejects
+    best = NumpyExecutor(model).scores(samples.inks).argmax(axis=1)
+    digit = samples.labels < 10
+    assert (best[digit] < 10).mean() > 0.9
+    assert (best[~digit] == 10).mean() > 0.5
+
+
+def test_the_small_model_has_less_than_2_kilobytes_of_numbers() -> None:
+    architecture = recipes.RECIPES["tiny"].architecture
+    assert architecture is not None
+    net = quantised.IntegerNet(architecture, (16, 16), 11)
+    assert sum(part.weight.numel() + 4 * part.bias.numel() for part in net.parts()) < 2048
