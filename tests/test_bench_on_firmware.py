@@ -23,11 +23,12 @@ from picodigits.bench import firmware as firmware_files
 from picodigits.bench.board import Board
 from picodigits.bench.ov7670 import MVFP_MIRROR, MVFP_VFLIP, OV7670
 from picodigits.bench.parity import FedBoard, run_on_board
-from picodigits.bench.run import run
+from picodigits.bench.run import parse_line, run
 from picodigits.bench.serial_port import SerialPort
 from picodigits.bench.st7735r import ST7735R
 from picodigits.errors import BenchError
 from picodigits.export.bundle import circuitpy_files
+from picodigits.lcd import Lcd
 from picodigits_board import decide, network, preprocess
 
 pytestmark = [
@@ -312,11 +313,53 @@ def test_the_application_reads_pictures_and_shows_them(
     assert steps[0] == ("boot", 0, 1)
     assert steps[-1] == ("frames", 4, 4)
     assert {"capture_ms", "loop_ms"} <= result.mean_ms().keys()
-    # The LCD shows the camera's picture, 80x60, in its upper left corner.
-    for frame in (result.frames[1], result.frames[3]):
-        sent = pictures[frame.picture].byteswap() >> 5 & 63
-        shown = np.stack([frame.lcd[y : y + 60, x : x + 80, 1] >> 2 for y in range(6) for x in range(6)])
-        assert (np.abs(shown.astype(int) - sent).max(axis=(1, 2)) <= 1).any()
+
+
+def test_the_lcd_shows_what_the_pc_draws_in_time_and_without_heap_growth(
+    firmware: firmware_files.Firmware, application: dict[str, bytes]
+) -> None:
+    digits = datasets.load("digits", "test").first_of_each(1).images[:5]
+    pictures = camera.photograph(digits, "studio", seed=5)
+    frames_each = 6
+    result = run(application, pictures, firmware=firmware, frames_each=frames_each)  # 30 frames
+    assert not result.errors
+    assert result.first_prediction_ms is not None
+    assert result.first_prediction_ms < 4500 * 1.05
+    assert max(float(frame.values["screen_ms"]) for frame in result.frames) < 15
+    free = [int(frame.values["free"]) for frame in result.frames[1:]]
+    assert max(free) - min(free) < 512
+
+    model = modelfile.parse(application["model.pdm"])
+    finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)
+    lcd = Lcd(model)
+    for frame in result.frames[frames_each - 1 :: frames_each]:  # when all has been drawn
+        picture = pictures[frame.picture]
+        ink = finder.ink(np.ascontiguousarray(picture).view(np.uint8).reshape(-1))
+        read = "" if frame.values["read"] == "none" else frame.values["read"]
+        drawn = np.array(lcd.show(picture, ink, read, int(frame.values["confidence"]), finder.status, 0.0, finder.box))
+        seen = frame.lcd.copy()
+        drawn[48:60, 86:] = seen[48:60, 86:] = 0  # frames a second
+        assert np.array_equal(seen, drawn)
+
+
+def test_the_loop_goes_on_while_nobody_reads_what_it_says(
+    firmware: firmware_files.Firmware, application: dict[str, bytes]
+) -> None:
+    sensor = OV7670(lambda: digit_like(1))
+    board = Board(firmware.path, application, camera=sensor, lcd=ST7735R())
+    board.boot(quick=True)
+    board.run_until(lambda: b"frame=1 " in board.serial, limit_ms=6000)
+    board.usb_is_read = False
+    begun, said = sensor.frames_sent, len(board.serial)
+    board.run(6000)  # longer than the watchdog waits
+    assert sensor.frames_sent - begun > 35
+    board.usb_is_read = True
+    board.run(600)
+    lines = [parse_line(line) for line in bytes(board.serial[said:]).decode().split("\n")[1:-1]]
+    numbers = [int(line["frame"]) for line in lines if line is not None and "free" in line]
+    late = [number for number in numbers if number > 35]
+    assert len(late) >= 3
+    assert late == list(range(late[0], late[0] + len(late)))  # whole lines again, none left out
 
 
 SUM_PROGRAM = """

@@ -155,6 +155,68 @@ def test_the_status_says_what_is_wrong_with_the_picture(picture: NDArray[np.floa
     assert (step.box is None) == (status in (preprocess.NOTHING, preprocess.TOO_DARK))
 
 
+def two_digits(gap: int = 8) -> NDArray[np.float64]:
+    picture = paper()
+    for left in (8, 8 + 20 + gap):
+        picture[15:45, left : left + 20] = seven(left=10, height=30)[10:40, 10:30]
+    return picture
+
+
+def test_two_digits_side_by_side_are_told() -> None:
+    assert ink_of(two_digits())[1].status == preprocess.MANY
+
+
+def test_digits_side_by_side_are_cut_out_one_by_one_from_left_to_right() -> None:
+    picture = two_digits(gap=12)
+    flat = encode(picture.clip(0, 255).astype(np.uint8)).astype("<u2").view(np.uint8).ravel()
+    step = preprocess.make(preprocess.FIND, 16, 16)
+    assert isinstance(step, preprocess.Find)
+    found = step.inks(flat, 4)
+    assert [status for _, status, _ in found] == [preprocess.FOUND] * 2
+    (_, _, left_box), (_, _, right_box) = found
+    assert left_box is not None
+    assert right_box is not None
+    assert np.abs(np.array(left_box) - (15, 8, 45, 28)).max() <= 2
+    assert np.abs(np.array(right_box) - (15, 40, 45, 60)).max() <= 2
+    alone = ink_of(seven(left=10, height=30))[0]
+    for ink, _, _ in found:
+        assert np.corrcoef(ink.ravel(), alone.ravel())[0, 1] > 0.9
+    assert len(step.inks(flat, 1)) == 1
+    blank = encode(paper().astype(np.uint8)).astype("<u2").view(np.uint8).ravel()
+    assert step.inks(blank, 4) == []
+
+
+def test_slanted_writing_is_straightened_up() -> None:
+    upright, slanted = paper(), paper()
+    for row in range(40):
+        upright[10 + row, 38:42] = 40
+        slanted[10 + row, 48 - row // 2 : 52 - row // 2] = 40
+    straight, leaning = ink_of(upright)[0].astype(float), ink_of(slanted)[0].astype(float)
+    assert np.corrcoef(straight.ravel(), leaning.ravel())[0, 1] > 0.85
+
+
+def test_a_large_frame_gives_nearly_the_same_ink_as_a_small_one_of_the_same_scene() -> None:
+    images = datasets.load("digits", "test").images[:40]
+    small = make_inks(camera.photograph(images, "desk", seed=2), preprocess.FIND, (16, 16))
+    large = make_inks(camera.photograph(images, "desk", seed=2, size=(120, 160)), preprocess.FIND, (16, 16))
+    both = small.found & large.found
+    assert both.mean() > 0.9
+    alike = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(small.inks[both], large.inks[both], strict=True)]
+    assert np.median(alike) > 0.9
+
+
+def test_in_a_large_frame_a_digit_may_be_half_as_large() -> None:
+    picture = np.full((120, 160, 3), 200.0)
+    picture[50:78, 70:89] = seven(left=25, height=28)[10:38, 25:44]
+    flat = encode(picture.clip(0, 255).astype(np.uint8)).astype("<u2").view(np.uint8).ravel()
+    step = preprocess.make(preprocess.FIND, 16, 16, 2)
+    ink = step.ink(flat)
+    assert step.status == preprocess.FOUND
+    want = ink_of(seven(height=40))[0]
+    moved = [np.roll(want, (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    assert max(np.corrcoef(ink.ravel(), one.ravel())[0, 1] for one in moved) > 0.8
+
+
 def test_a_speck_beside_the_digit_changes_nothing() -> None:
     clean, dirty = seven(), seven()
     dirty[55:57, 4:6] *= 0.3
@@ -199,7 +261,7 @@ def test_the_flood_finds_the_parts_that_scipy_finds(seed: int, density: float) -
 
 
 def test_an_unknown_preprocessing_is_refused_with_what_to_do() -> None:
-    with pytest.raises(ValueError, match=r"got preprocessing find-9, need find-1 or article-1\. Train"):
+    with pytest.raises(ValueError, match=r"got preprocessing find-9, need find-2 or article-1\. Train"):
         preprocess.make("find-9", 16, 16)
 
 

@@ -124,11 +124,6 @@ def test_each_digit_looks_different_and_large(lcd: Lcd) -> None:
     assert len({picture.tobytes() for picture in pictures}) == 10
 
 
-def test_a_six_upside_down_is_a_nine(lcd: Lcd) -> None:
-    six, nine = (shown(lcd, decision=digit)[DIGIT].max(axis=2) > 0 for digit in (6, 9))
-    assert np.mean(six != nine[::-1, ::-1]) < 0.06  # but for half pixels
-
-
 def test_without_a_digit_there_is_a_dash_a_hint_and_no_confidence(lcd: Lcd) -> None:
     for status in range(1, len(STATUS_NAMES)):
         picture = shown(lcd, decision=-1, status=status)

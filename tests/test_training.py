@@ -188,7 +188,7 @@ def test_renderings_come_from_the_cache_the_second_time_and_are_the_same(
     repaired, _ = renderings.inks_of(rendering, "digits", quiet)
     np.testing.assert_array_equal(inks, repaired)
     direct = recipes.photograph_inks(images, preprocess.FIND, (16, 16), "studio", seed=5)
-    np.testing.assert_array_equal(inks, direct.inks[direct.found])
+    np.testing.assert_array_equal(inks, direct.inks[direct.inked])
     assert replace(rendering, seed=6).key() != rendering.key()
     assert replace(rendering, kind="blank", count=40).key() != rendering.key()
 

@@ -70,7 +70,7 @@ def test_a_network_learns_to_read_and_keeps_it_in_integers(small: Any) -> None:
     layers = quantised.train_network(SMALL, inks, labels, 10, quiet, schedule=Schedule(12, 4, batch=50))
     test = datasets.load("digits", "test")
     scores = NumpyExecutor(packed(layers)).scores(recipes.resize(test.images, (16, 16)))
-    assert (scores.argmax(axis=1) == test.labels).mean() > 0.85
+    assert (scores.argmax(axis=1) == test.labels).mean() > 0.8
 
 
 class KilledError(Exception):
@@ -78,7 +78,7 @@ class KilledError(Exception):
 
 
 def test_a_training_that_was_killed_goes_on_to_the_same_result(small: Any, tmp_path: Path) -> None:
-    schedule = Schedule(2, 2, batch=100)
+    schedule = Schedule(2, 2, batch=40)
 
     def trained(checkpoint: Path | None, seen: list[str], killed_in: str = "") -> list[bytes]:
         def progress(stage: str, done: int, total: int) -> None:
@@ -126,7 +126,9 @@ def test_a_checkpoint_that_cannot_be_written_is_told(small: Any, tmp_path: Path)
         )
 
 
-def test_a_recipe_that_rejects_gives_a_model_that_does() -> None:
+def test_a_recipe_that_rejects_gives_a_model_that_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(recipes, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(recipes, "MIN_PHOTOGRAPHS", 0)
     recipe = replace(recipes.RECIPES["tiny"], data=("digits",), renderings=2, no_digit=0.5, schedule=Schedule(4, 2))
     recipe = replace(recipe, cares=("studio",))
     samples = recipes.inks_of(recipe, [datasets.load("digits", "train")], quiet)

@@ -34,13 +34,18 @@ class Inks:
         """(N,) bool: a whole digit was found."""
         return np.equal(self.statuses, preprocess.FOUND)
 
+    @property
+    def inked(self) -> NDArray[np.bool_]:
+        """(N,) bool: there is ink, if only of a part, or of more than one digit."""
+        return ~np.isin(self.statuses, (preprocess.NOTHING, preprocess.TOO_DARK))
+
 
 @dataclass(frozen=True)
 class Readings:
     """What a model read in N frames, each frame for itself.
 
     inks         `Inks`
-    scores       (N, classes) int32
+    scores       (N, outputs) int32, one a class and, of a model that rejects, one for "no digit"
     best         (N,) int16, the class with the highest score
     decisions    (N,) int16, the same, or -1 where the model declines: no whole digit, or too low a confidence
     confidences  (N,) uint8, percent
@@ -59,21 +64,17 @@ def make_inks(
     shape: tuple[int, int],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Inks:
-    """Preprocess frames (N, 60, 80) uint16 RGB565_SWAPPED to inks of `shape`, one by one, as the board does.
+    """Preprocess frames (N, 60, 80) or (N, 120, 160) uint16 RGB565_SWAPPED to inks of `shape`, one by one, as the
+    board does.
 
-    Raises FrameError for frames of another size, ModelFileError for a preprocessing not known here.
+    Raises FrameError for frames of another size, ModelFileError for a preprocessing not known here, or not for frames
+    of this size.
     """
-    if frames.ndim != 3 or frames.shape[1:] != (preprocess.FRAME_HEIGHT, preprocess.FRAME_WIDTH):
-        raise FrameError(f"frames: got shape {frames.shape}, need (N, 60, 80). Check the camera size.")
-    try:
-        step = preprocess.make(preprocess_id, *shape)
-    except ValueError as error:
-        raise ModelFileError(str(error)) from error
+    step, flat = _ready(frames, preprocess_id, shape)
     count = len(frames)
     inks = np.zeros((count, *shape), dtype=np.uint8)
     statuses = np.zeros(count, dtype=np.uint8)
     boxes = np.full((count, 4), -1, dtype=np.int16)
-    flat = frames.astype("<u2").view(np.uint8).reshape(count, preprocess.FRAME_BYTES)
     for i in range(count):
         if i % 256 == 0:
             progress(i, count)
@@ -83,6 +84,37 @@ def make_inks(
             boxes[i] = step.box
     progress(count, count)
     return Inks(inks, statuses, boxes)
+
+
+def _ready(
+    frames: NDArray[np.uint16], preprocess_id: str, shape: tuple[int, int]
+) -> tuple[preprocess.Article | preprocess.Find, NDArray[np.uint8]]:
+    """The preprocessing for these frames, and their bytes (N, bytes a frame)."""
+    height, width = preprocess.FRAME_HEIGHT, preprocess.FRAME_WIDTH
+    scale = next((k for k in (1, 2) if frames.ndim == 3 and frames.shape[1:] == (k * height, k * width)), None)
+    if scale is None:
+        raise FrameError(f"frames: got shape {frames.shape}, need (N, 60, 80) or (N, 120, 160). Check the camera size.")
+    try:
+        step = preprocess.make(preprocess_id, *shape, scale)
+    except ValueError as error:
+        raise ModelFileError(str(error)) from error
+    return step, frames.astype("<u2").view(np.uint8).reshape(len(frames), scale * scale * preprocess.FRAME_BYTES)
+
+
+@dataclass(frozen=True)
+class Digit:
+    """One of several digits that were read in a frame.
+
+    best        class index
+    decision    the same, or -1 where the model declines
+    confidence  percent
+    box         (top, left, bottom, right) in pixels of an 80x60 frame
+    """
+
+    best: int
+    decision: int
+    confidence: int
+    box: tuple[int, int, int, int]
 
 
 class NumpyExecutor:
@@ -99,13 +131,45 @@ class NumpyExecutor:
         columns: NDArray[Any] = inks.reshape(len(inks), self.model.ink_height * self.model.ink_width).T
         return np.asarray(self._network.run(columns)).T.astype(np.int32)
 
+    def best(self, scores: NDArray[np.int32]) -> NDArray[np.int16]:
+        """(N,) index of the class with the highest of the scores (N, outputs), "no digit" left out."""
+        best: NDArray[np.int16] = scores[:, : self.model.classes].argmax(axis=1).astype(np.int16)
+        return best
+
     def read(
         self, frames: NDArray[np.uint16], progress: Callable[[int, int], None] = lambda done, total: None
     ) -> Readings:
-        """Read frames (N, 60, 80) uint16 RGB565_SWAPPED, each for itself. Raises FrameError."""
+        """Read frames as `make_inks` takes them, each for itself. Raises FrameError."""
         model = self.model
         shape = (model.ink_height, model.ink_width)
         return self.decide(make_inks(frames, model.preprocess_id, shape, progress))
+
+    def read_rows(
+        self,
+        frames: NDArray[np.uint16],
+        most: int = 4,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[list[Digit]]:
+        """What stands side by side in each of N frames: up to `most` digits, left to right. Raises FrameError, and
+        ModelFileError where the model's preprocessing finds one digit only."""
+        model = self.model
+        step, flat = _ready(frames, model.preprocess_id, (model.ink_height, model.ink_width))
+        if not isinstance(step, preprocess.Find):
+            raise ModelFileError(f"{model.name}: got {model.preprocess_id}, need {preprocess.FIND} for several digits.")
+        rows = []
+        for number, frame in enumerate(flat):
+            if number % 256 == 0:
+                progress(number, len(flat))
+            row = []
+            for ink, status, box in step.inks(frame, most):
+                decider = Decider(model.octave, model.min_confidence, model.rejects)
+                scores = self._network.scores(ink)
+                decision = decider.update(scores, status == preprocess.FOUND)
+                best = scores.index(max(scores[: model.classes]))
+                row.append(Digit(best, decision, decider.confidence, box or (0, 0, 0, 0)))
+            rows.append(row)
+        progress(len(flat), len(flat))
+        return rows
 
     def decide(self, inks: Inks, *, steady: bool = False) -> Readings:
         """What the network and the decision make of inks: each for itself, or `steady`, one after another as a board
@@ -113,10 +177,10 @@ class NumpyExecutor:
         scores = self.scores(inks.inks)
         decisions = np.full(len(scores), NO_DIGIT, dtype=np.int16)
         confidences = np.zeros(len(scores), dtype=np.uint8)
-        decider = Decider(self.model.octave, self.model.min_confidence)
+        decider = Decider(self.model.octave, self.model.min_confidence, self.model.rejects)
         for i, (row, found) in enumerate(zip(scores.tolist(), inks.found.tolist(), strict=True)):
             if not steady:
-                decider = Decider(self.model.octave, self.model.min_confidence)
+                decider = Decider(self.model.octave, self.model.min_confidence, self.model.rejects)
             decisions[i] = decider.update(row, found)
             confidences[i] = decider.confidence
-        return Readings(inks, scores, scores.argmax(axis=1).astype(np.int16), decisions, confidences)
+        return Readings(inks, scores, self.best(scores), decisions, confidences)

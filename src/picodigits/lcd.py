@@ -7,6 +7,7 @@ letters are those built into CircuitPython, out of Blinka.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -58,7 +59,7 @@ class Lcd:
         self.display.welcome()
         self._labels = model.labels
         self._picture = np.zeros((60, 80), np.uint16)
-        self._new_screen = lambda: Screen(
+        self._new_screen: Callable[[], Screen] = lambda: Screen(
             self.display, self._picture, model.labels, model.ink_height, model.ink_width, transpose, length
         )
         self._screen: Screen | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -13,15 +14,199 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.table import Table
 from rich.text import Text
 
+from picodigits import evaluation
 from picodigits.errors import PicodigitsError
+from picodigits.evaluation import BINS, Evaluation
 from picodigits.frames import npy, replace_atomically, to_image
+from picodigits_board.modelfile import Model
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PREDICTIONS = re.compile(rb"\x93NUMPY....\{'descr': '<i2', 'fortran_order': \w+, 'shape': \(\d+,\)", re.DOTALL)
 _PAPER = (246, 244, 240)
 _INK = (40, 40, 40)
+_JSON = b'{\n "picodigits evaluate": '
+_LINES = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#56b4e9")  # Okabe and Ito's too
 _RIGHT = (0, 114, 178)  # blue and vermilion: told apart with every kind of colour blindness (Okabe and Ito, 2008)
 _WRONG = (213, 94, 0)
+
+
+def evaluation_table(evaluations: Sequence[Evaluation], declining: bool = True) -> Table:
+    """Each set of frames with digits: how much is read right, declined, shown wrong; for the terminal."""
+    view = Table("handwriting", "camera")
+    for name in ("frames", "read right", *(("declined", "shown wrong") if declining else ())):
+        view.add_column(name, justify="right")
+    for item in evaluations:
+        row = [item.source, item.level, str(len(item.labels)), _percent(item.accuracy, 2)]
+        view.add_row(*row, *([_percent(item.declined), _percent(item.wrong)] if declining else []))
+    return view
+
+
+def reasons_table(levels: Mapping[str, Evaluation]) -> Table:
+    """Why digits were declined, in how many frames of each level; for the terminal."""
+    view = Table("digits declined because")
+    reasons = {name: item.reasons for name, item in levels.items()}
+    for name in levels:
+        view.add_column(name, justify="right")
+    for reason in dict.fromkeys(reason for counts in reasons.values() for reason in counts):
+        view.add_row(reason, *(str(counts.get(reason, 0)) for counts in reasons.values()))
+    return view
+
+
+def no_digit_table(evaluations: Sequence[Evaluation]) -> Table:
+    """Frames without a digit: how much of each kind is declined at each level; for the terminal."""
+    levels = list(dict.fromkeys(item.level for item in evaluations))
+    view = Table("declined of frames that show")
+    for level in levels:
+        view.add_column(level, justify="right")
+    kinds = list(dict.fromkeys(item.kind for item in evaluations))
+    for kind in kinds:
+        here = {item.level: item for item in evaluations if item.kind == kind}
+        view.add_row(kind, *(_percent(here[level].declined) if level in here else "-" for level in levels))
+    together = [np.mean([item.declined for item in evaluations if item.level == level]) for level in levels]
+    view.add_row("all kinds", *(_percent(float(value)) for value in together), style="bold")
+    return view
+
+
+def coverage_table(levels: Mapping[str, Evaluation], min_confidence: int) -> Table:
+    """Accuracy against coverage at some thresholds, the model's own in bold: right of what is shown; for the terminal."""
+    curves = {name: item.coverage() for name, item in levels.items()}
+    view = Table("shown from a confidence of")
+    for name in curves:
+        view.add_column(name, justify="right")
+    for threshold in sorted({0, 50, 80, 90, 95, 99, min_confidence}):
+        style = "bold" if threshold == min_confidence else None
+        cells = [
+            f"{100 * curve.accurate[threshold]:.1f} % of {100 * curve.covered[threshold]:.0f} %"
+            for curve in curves.values()
+        ]
+        name = f"{threshold} %" if threshold else "all frames"
+        view.add_row(name, *cells, style=style)
+    view.add_row("area below the curve", *(_percent(curve.area, 2) for curve in curves.values()))
+    return view
+
+
+def calibration_table(levels: Mapping[str, Evaluation]) -> Table:
+    """Confidence against accuracy, bin by bin; for the terminal."""
+    reliabilities = {name: item.reliability() for name, item in levels.items()}
+    view = Table("right with a confidence of")
+    for name in reliabilities:
+        view.add_column(name, justify="right")
+    for number in range(BINS):
+        cells = [
+            f"{100 * item.accuracy[number]:.0f} % of {item.counts[number]}" if item.counts[number] else "-"
+            for item in reliabilities.values()
+        ]
+        low = 100 * number // BINS
+        view.add_row(f"{low} to {low + 100 // BINS} %", *cells)
+    errors = [f"{100 * item.error:.1f} points" for item in reliabilities.values()]
+    view.add_row("mean error", *errors, style="bold")
+    return view
+
+
+def _percent(part: float, digits: int = 1) -> str:
+    return f"{100 * part:.{digits}f} %"
+
+
+def save_coverage(path: Path, levels: Mapping[str, Evaluation], min_confidence: int, title: str) -> None:
+    """Curves of accuracy against coverage as a picture (PNG), the model's threshold marked. Raises PicodigitsError."""
+    curves = {name: item.coverage() for name, item in levels.items()}
+    from matplotlib.figure import Figure  # heavy: only where a picture is asked for
+
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    for number, (name, curve) in enumerate(curves.items()):
+        colour = _LINES[number % len(_LINES)]
+        shown = curve.covered > 0
+        label = f"{name}, area {100 * curve.area:.2f} %"
+        axes.plot(100 * curve.covered[shown], 100 * curve.accurate[shown], color=colour, label=label)
+        if min_confidence:
+            at = 100 * curve.covered[min_confidence], 100 * curve.accurate[min_confidence]
+            axes.plot(*at, "o", color=colour)
+    axes.set_xlabel("frames shown, %")
+    axes.set_ylabel("right of what is shown, %")
+    note = f"; dots: declining below {min_confidence} %" if min_confidence else ""
+    axes.set_title(f"{title}{note}", fontsize=10)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=9)
+    need_picture_place(path)
+    _write(path, lambda part: figure.savefig(part, format="png", dpi=110, metadata={"Software": None}))
+
+
+def save_calibration(path: Path, levels: Mapping[str, Evaluation], title: str) -> None:
+    """Confidence against accuracy as a picture (PNG): bins with ten frames or more, and how many fall into each.
+
+    Raises PicodigitsError.
+    """
+    reliabilities = {name: item.reliability() for name, item in levels.items()}
+    from matplotlib.figure import Figure  # heavy: only where a picture is asked for
+
+    figure = Figure(figsize=(5.4, 6.0), layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    axes.plot((0, 100), (0, 100), color="0.7", linestyle="--")
+    width = 100 / BINS / (len(reliabilities) + 1)
+    for number, (name, item) in enumerate(reliabilities.items()):
+        colour = _LINES[number % len(_LINES)]
+        many = item.counts >= 10
+        label = f"{name}, error {100 * item.error:.1f} points"
+        axes.plot(100 * item.confidence[many], 100 * item.accuracy[many], "o-", color=colour, label=label)
+        starts = np.arange(BINS) * 100 / BINS + (number + 0.5) * width
+        below.bar(starts, 100 * item.counts / max(item.counts.sum(), 1), width, align="edge", color=colour)
+    axes.set_ylabel("read right, %")
+    axes.set_title(title, fontsize=10)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=9)
+    below.set_xlabel("confidence, %")
+    below.set_ylabel("frames, %")
+    need_picture_place(path)
+    _write(path, lambda part: figure.savefig(part, format="png", dpi=110, metadata={"Software": None}))
+
+
+def save_evaluation(
+    model: Model, evaluations: Sequence[Evaluation], folder: Path | None, confusion: Path | None = None
+) -> list[Path]:
+    """Save figures and pictures of what `model` read: all into `folder`, the confusion matrix (PNG) to `confusion`.
+
+    Returns what was written; of pictures only those that there are frames for. Raises PicodigitsError.
+    """
+    levels = evaluation.by_level(evaluations)
+    title = f"{model.name} on {', '.join(dict.fromkeys(item.source for item in levels.values()))}"
+    written = []
+    if levels:
+        table = evaluation.confusion(evaluations, model.classes)
+        for path in (confusion, folder / "confusion.png" if folder else None):
+            if path:
+                save_confusion(path, table, model.labels, f"{title}: {', '.join(levels)}")
+                written.append(path)
+    if folder:
+        if levels:
+            save_coverage(folder / "coverage.png", levels, model.min_confidence, title)
+            save_calibration(folder / "calibration.png", levels, title)
+            written += [folder / "coverage.png", folder / "calibration.png"]
+        # The mark comes first, so that the next run knows the file for its own.
+        facts = {
+            "picodigits evaluate": 1,
+            "model": model.name,
+            "crc32": f"{int.from_bytes(model.data[-4:], 'little'):08x}",
+            "min_confidence": model.min_confidence,
+            "labels": model.labels,
+            "sets": evaluation.to_json(evaluations, model.classes),
+        }
+        text = json.dumps(facts, indent=1) + "\n"
+        _write(folder / "report.json", lambda part: part.write_text(text, encoding="utf-8", newline="\n"))
+        written.append(folder / "report.json")
+    return written
+
+
+def need_evaluation_places(folder: Path | None, confusion: Path | None) -> None:
+    """Make sure that `save_evaluation` may write, over its own older files but no others. Raises PicodigitsError."""
+    if confusion is not None:
+        need_picture_place(confusion)
+    if folder is not None:
+        for name in ("confusion.png", "coverage.png", "calibration.png"):
+            need_picture_place(folder / name)
+        report = folder / "report.json"
+        _need_replaceable(report, lambda head: head.startswith(_JSON), "report of picodigits evaluate")
+        need_writable(report)
 
 
 def confusion_table(table: NDArray[np.int64], labels: Sequence[str]) -> Table:

@@ -32,8 +32,10 @@ class Decider:
     confidence  0..100 percent, of the likeliest class, also where the decision is NO_DIGIT
     """
 
-    def __init__(self, octave: int, min_confidence: int) -> None:
+    def __init__(self, octave: int, min_confidence: int, rejects: bool = False) -> None:
+        """`octave`, `min_confidence` and `rejects` are those of the model: the last score may stand for "no digit"."""
         self._octave = octave
+        self._rejects = rejects
         self._min_confidence = min_confidence
         self._likelihoods: list[int] = [0]
         self.decision = NO_DIGIT
@@ -46,6 +48,9 @@ class Decider:
         counts alone. A frame without a digit counts as zero for every class.
         """
         new = likelihoods(scores, self._octave) if found else [0] * len(scores)
+        if self._rejects:
+            new = new[:-1]
+            scores = scores[:-1]
         old = self._likelihoods
         if max(old) and max(old) * 100 >= self._min_confidence << 16:
             new = [(old[i] + new[i]) >> 1 for i in range(len(new))]

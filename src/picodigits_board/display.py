@@ -15,8 +15,8 @@ import time
 from picodigits_board import pins
 
 try:
-    from bitmaptools import blit
-    from displayio import Bitmap
+    from bitmaptools import blit as blit
+    from displayio import Bitmap as Bitmap
     from ulab import numpy as np
 except ImportError:  # on the PC a bitmap is an array: (height, width), a byte or, of 65536 values, two for each pixel
     import numpy as np
@@ -25,7 +25,7 @@ except ImportError:  # on the PC a bitmap is an array: (height, width), a byte o
         """As displayio.Bitmap."""
         return np.zeros((height, width), np.uint16 if values > 256 else np.uint8)
 
-    def blit(to, source, x, y, *, x1=0, y1=0, x2=None, y2=None, skip_source_index=None):  # type: ignore
+    def blit(to, source, x, y, *, x1, y1, x2, y2, skip_source_index=None):  # type: ignore
         """As bitmaptools.blit, without clipping."""
         part = source[y1:y2, x1:x2]
         place = to[y : y + part.shape[0], x : x + part.shape[1]]
@@ -91,7 +91,7 @@ class Display:
         """Show nothing."""
         self._send(DISPOFF, b"")
 
-    def draw(self, x: int, y: int, width: int, height: int, pixels, sideways: bool = False) -> None:  # type: ignore
+    def draw(self, x: int, y: int, width: int, height: int, pixels: object, sideways: bool = False) -> None:
         """Fill a window with `pixels`: a buffer of RGB565, high byte first, row by row; `sideways` column by column."""
         window = self._window
         if sideways:
@@ -107,7 +107,7 @@ class Display:
         if sideways:
             self._send(MADCTL, UPRIGHT)
 
-    def camera(self, picture, sideways: bool) -> None:  # type: ignore[no-untyped-def]
+    def camera(self, picture: object, sideways: bool) -> None:
         """The camera's picture, (60, 80) RGB565_SWAPPED, in the upper left corner."""
         if sideways:
             self.draw(0, 0, 60, 80, picture, sideways=True)

@@ -7,7 +7,7 @@ taken what still waits.
 
 from __future__ import annotations
 
-import usb_cdc
+import usb_cdc  # type: ignore[import-not-found]
 
 PREFIX = "picodigits: "
 WRITE_TIMEOUT_S = 0.02

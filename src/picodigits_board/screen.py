@@ -29,8 +29,12 @@ from picodigits_board.display import (
     Bitmap,
     Display,
     blit,
-    np,
 )
+
+try:
+    from ulab import numpy as np
+except ImportError:
+    import numpy as np
 
 FOUND = 0  # as preprocess.py has them
 TOUCHES_EDGE = 4
@@ -132,7 +136,7 @@ class Screen:
     def __init__(
         self,
         display: Display,
-        picture,  # type: ignore[no-untyped-def]  # a bitmap or an array
+        picture: object,
         labels: list[str],
         ink_height: int,
         ink_width: int,

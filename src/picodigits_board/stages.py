@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import time
 
-NAMES = ("capture", "ink", "network", "screen")
+FIGURES = "capture_ms=%.2f ink_ms=%.2f network_ms=%.2f screen_ms=%.2f loop_ms=%.2f free=%d"
+STAGES = 4
 
 
 class Stages:
@@ -20,8 +21,8 @@ class Stages:
         self._began = 0  # ns: this frame, and this stage of it
         self._from = 0
         self._at = 0
-        self._spent = [0] * len(NAMES)  # ns of each stage
-        self._free = [0] * (len(NAMES) + 1)  # bytes before the first and after each
+        self._spent = [0] * STAGES  # ns of each stage
+        self._free = [0] * (STAGES + 1)  # bytes before the first and after each
         self.loop_ms = 0.0  # from the start of the last frame to the start of this one
 
     def start(self) -> None:
@@ -33,7 +34,7 @@ class Stages:
         self._next()
 
     def done(self) -> None:
-        """The next of NAMES has ended."""
+        """The next stage of FIGURES has ended."""
         self._spent[self._at] = time.monotonic_ns() - self._from
         self._at += 1
         self._next()
@@ -45,12 +46,11 @@ class Stages:
 
     def text(self) -> str:
         """The frame's figures as `key=value` words."""
-        words = ["%s_ms=%.2f" % (NAMES[i], self._spent[i] // 10000 / 100) for i in range(len(NAMES))]
-        words.append("loop_ms=%.2f free=%d" % (self.loop_ms, gc.mem_free()))
+        spent = [ns // 10000 / 100 for ns in self._spent]
+        text = FIGURES % (spent[0], spent[1], spent[2], spent[3], self.loop_ms, gc.mem_free())
         if self._trace:
-            words.append("heap=%s" % ",".join([str(free) for free in self._free]))
-            words.append("block=%d" % largest_block())
-        return " ".join(words)
+            text += " heap=%s block=%d" % (",".join([str(free) for free in self._free]), largest_block())
+        return text
 
 
 def largest_block() -> int:

@@ -67,6 +67,8 @@ _SHIFTCTRL = 0x08  # offset in a state machine's registers; bits 31 and 30 are F
 _RESETS_RESET = 0x00
 _PIO_RECEIVES = (*range(4, 8), *range(12, 16))  # DREQ numbers of both PIOs' RX FIFOs (RP2040 datasheet 2.5.3.1)
 _HAD_PSM_RESTART = 1 << 20  # CHIP_RESET (RP2040 datasheet 2.12.8)
+_EP0_IN_BUFFER_CONTROL = 0x80  # USB DPRAM (RP2040 datasheet 4.1.2.5)
+_USB_AVAILABLE = 1 << 10
 _CTRL_C, _CTRL_D = b"\x03", b"\x04"
 _RAW_REPL = b"raw REPL; CTRL-B to exit\r\n>"
 
@@ -111,6 +113,10 @@ class Board:
         assert forget is not None
         self._answer_read, self._forget = answer_read, forget
         self._mcu.usb_ctrl.on_reset = self._on_usb_reset
+        self._send_packet = self._mcu.usb_ctrl.dpram_updated
+        self._mcu.usb_ctrl.dpram_updated = self._on_packet  # type: ignore[method-assign]
+        self._usb_is_read = True
+        self._held_packets: list[tuple[int, int]] = []
         self._waiting_reads: list[tuple[int, int]] = []  # (endpoint, bytes) that the board waits to receive
         self._alarm = self._mcu.clock.create_alarm(self._halt)
         self._input = bytearray()
@@ -218,6 +224,25 @@ class Board:
         if text is not None and self.serial.find(text, max(before - len(text), 0)) >= 0:
             self._halt()
 
+    @property
+    def usb_is_read(self) -> bool:
+        """Whether the PC takes what the board says; False: its port is open, but its program has stopped reading."""
+        return self._usb_is_read
+
+    @usb_is_read.setter
+    def usb_is_read(self, read: bool) -> None:
+        self._usb_is_read = read
+        while read and self._held_packets:
+            self._send_packet(*self._held_packets.pop(0))
+
+    def _on_packet(self, offset: int, value: int) -> None:
+        """The board has made a buffer of an endpoint ready."""
+        serial = _EP0_IN_BUFFER_CONTROL + 8 * self._usb._in_endpoint
+        if offset == serial and not self._usb_is_read and value & _USB_AVAILABLE:
+            self._held_packets.append((offset, value))
+        else:
+            self._send_packet(offset, value)
+
     def on_serial(self, listener: Callable[[bytes], None]) -> None:
         """Call `listener` with each piece that the board says from now on."""
         self._listeners.append(listener)
@@ -246,6 +271,7 @@ class Board:
 
     def _on_usb_reset(self) -> None:
         self._waiting_reads.clear()
+        self._held_packets.clear()
         self._forget()
 
     def execute(self, code: str, *, limit_ms: float = 60_000) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from picodigits_board.decide import likelihoods
 HELD_BACK = 10  # every tenth image calibrates the confidence
 HELD_BACK_FROM_NETWORK = 20  # of convolutional networks, which are trained once, every twentieth is never learned from
 MAX_DECLINED = 0.02  # of the held-back samples that are read right, at most this part is declined
+MIN_PHOTOGRAPHS = 40_000  # of a small dataset more are taken, up to about as many
 _MARKS = 20_000  # letters, scribbles and digits of which frames without a digit are made
 _CALIBRATED_ON = 4000  # samples at most: the search is in plain integers, as on the board
 
@@ -55,7 +57,7 @@ class Recipe:
     ink_shape      rows and columns of the ink
     data           names of the datasets, as `datasets.load` takes them
     cares          the levels of care at which training samples are photographed; empty: no camera, resized images
-    renderings     photographs a sample and level of care
+    renderings     photographs a sample and level of care; of a network's small datasets more
     no_digit       frames without a digit a photograph of a digit; above 0 the model learns to reject
     architecture, schedule  of a network
     """
@@ -91,7 +93,7 @@ _CAMERA: dict[str, Any] = {
 # Python. Of the networks tried within 35 ms those of three convolutions were best, all within 0.1 points.
 _FAST = Architecture((Conv(8, pool=2), Conv(12), Conv(24, kernel=(2, 2), pool=2), Dense(32)))
 _TINY = Architecture((Conv(6, pool=2), Conv(8), Conv(10, kernel=(2, 2), pool=2), Dense(16)))  # 1 826 bytes of numbers
-_BEST = Architecture((Conv(12, pad=1, pool=2), Conv(24, pad=1), Conv(32, pool=2), Dense(32)))
+_BEST = Architecture((Conv(16, pad=1, pool=2), Conv(24, pad=1), Conv(32, pool=2), Dense(48)))
 
 RECIPES = {
     recipe.name: recipe
@@ -166,6 +168,8 @@ def train(recipe: Recipe, datasets: Sequence[Dataset], progress: Progress, *, se
                 f"{dataset.name}: got classes {' '.join(dataset.class_names)}, need {' '.join(names)} as in "
                 f"{datasets[0].name}. Train on one of them."
             )
+    if recipe.kind == "network":
+        _pytorch(recipe)  # before the long work
     samples = inks_of(recipe, datasets, progress, seed=seed)
     inks, labels = samples.inks, samples.labels
     network = recipe.kind == "network"
@@ -214,13 +218,14 @@ def inks_of(recipe: Recipe, datasets: Sequence[Dataset], progress: Progress, *, 
         if not recipe.cares:
             parts.append((resize(dataset.images, recipe.ink_shape), dataset.labels, np.arange(len(dataset))))
         for level, care in enumerate(recipe.cares):
-            for rendering in range(recipe.renderings):
+            times = recipe.renderings * max(1, MIN_PHOTOGRAPHS // (len(dataset) * recipe.renderings))
+            for rendering in range(times if recipe.kind == "network" else recipe.renderings):
                 inks, numbers = renderings.inks_of(
                     renderings.Rendering(
                         dataset.images, care, ((seed * 16 + number) * 16 + level) * 64 + rendering + 1,
                         recipe.preprocess_id, recipe.ink_shape,
                     ),
-                    f"{dataset.name}, {care}, {rendering + 1} of {recipe.renderings}",
+                    f"{dataset.name}, {care}, {rendering + 1} of {times}",
                     progress,
                 )  # fmt: skip
                 parts.append((inks, dataset.labels[numbers], numbers))
@@ -373,16 +378,20 @@ def _fit(
         mlp, dense = fit_mlp(inks, labels, progress, seed=seed)
         return mlp, [*dense]
     assert recipe.architecture is not None
+    return None, _pytorch(recipe).train_network(
+        recipe.architecture, inks, labels, classes + recipe.rejects, progress, schedule=recipe.schedule, seed=seed,
+        checkpoint=cache_folder() / "training" / f"{recipe.name}-{seed}.pt",
+    )  # fmt: skip
+
+
+def _pytorch(recipe: Recipe) -> ModuleType:
     try:
         from picodigits.training import quantised
     except ImportError as error:
         raise TrainingError(
             f"recipe {recipe.name}: got no PyTorch ({error}), need it. Run pip install picodigits[train]."
         ) from error
-    return None, quantised.train_network(
-        recipe.architecture, inks, labels, classes + recipe.rejects, progress, schedule=recipe.schedule, seed=seed,
-        checkpoint=cache_folder() / "training" / f"{recipe.name}-{seed}.pt",
-    )  # fmt: skip
+    return quantised
 
 
 def _pack(recipe: Recipe, labels: Sequence[str], layers: list[IntegerLayer], octave: int, min_confidence: int) -> bytes:

@@ -57,9 +57,11 @@ class Rendering:
         told.update(repr((self.care, self.seed, self.preprocess_id, self.ink_shape, self.kind, self.count)).encode())
         return told.hexdigest()[:24]
 
-    def chunk(self, start: int) -> tuple[Inks, NDArray[np.bool_]]:
-        """Inks (n, H, W) of the frames from `start` on, at most `_CHUNK`, and where a digit was found."""
-        stop = min(start + _CHUNK, self.frames)
+    def part(self, start: int, stop: int) -> tuple[Inks, NDArray[np.bool_]]:
+        """Inks (n, H, W) of the frames from `start` to before `stop`, and which to learn from.
+
+        Of digits those with any ink, also where it touches the edge; of frames without a digit those that pass for one.
+        """
         if not self.kind:
             frames = camera.photograph(self.images[start:stop], self.care, seed=self.seed, first=start)
         else:
@@ -68,7 +70,7 @@ class Rendering:
                 self.kind, stop - start, self.care, seed=self.seed, first=start, digits=images, marks=images
             )
         made = executors.make_inks(frames, self.preprocess_id, self.ink_shape)
-        return made.inks, made.found
+        return made.inks, made.found if self.kind else made.inked
 
 
 def inks_of(rendering: Rendering, what: str, progress: Progress) -> tuple[Inks, NDArray[np.int64]]:
@@ -105,13 +107,14 @@ def inks_of(rendering: Rendering, what: str, progress: Progress) -> tuple[Inks, 
 
 def _chunks(rendering: Rendering) -> Iterator[tuple[Inks, NDArray[np.bool_]]]:
     starts = range(0, rendering.frames, _CHUNK)
+    stops = [min(start + _CHUNK, rendering.frames) for start in starts]
     processes = min(2, os.cpu_count() or 1, len(starts))
     if rendering.frames < _KEPT_FROM or processes < 2:
-        yield from map(rendering.chunk, starts)
+        yield from map(rendering.part, starts, stops)
         return
     method = multiprocessing.get_context("spawn")  # a fork would copy PyTorch's threads in whatever state they are
     with ProcessPoolExecutor(processes, method, initializer=_take, initargs=(rendering,)) as pool:
-        yield from pool.map(_chunk, starts)
+        yield from pool.map(_part, starts, stops)
 
 
 _RENDERING: list[Rendering] = []  # of a worker process
@@ -121,8 +124,8 @@ def _take(rendering: Rendering) -> None:
     _RENDERING[:] = [rendering]
 
 
-def _chunk(start: int) -> tuple[Inks, NDArray[np.bool_]]:
-    return _RENDERING[0].chunk(start)
+def _part(start: int, stop: int) -> tuple[Inks, NDArray[np.bool_]]:
+    return _RENDERING[0].part(start, stop)
 
 
 def _write(path: Path, inks: Inks, numbers: NDArray[np.int64]) -> None:
