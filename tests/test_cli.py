@@ -23,7 +23,7 @@ from picodigits import camera, cli, datasets, export, frames, modelfile, report
 from picodigits.errors import ModelFileError
 from picodigits.executors import NumpyExecutor
 from picodigits.modelfile import DenseLayer
-from picodigits.training import recipes
+from picodigits.training import calibration, recipes
 from picodigits_board import preprocess
 
 MODEL = "article"  # the smallest that ships
@@ -60,6 +60,7 @@ def picodigits(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(datasets.DATA_VARIABLE, raising=False)
     monkeypatch.setattr(datasets, "cache_folder", lambda: tmp_path / "no-cache")
+    monkeypatch.setattr(calibration, "FRAMES", 60)
 
     def run(*words: str | Path) -> Ran:
         capsys.readouterr()
@@ -385,7 +386,9 @@ WRITERS: dict[str, tuple[str, ...]] = {
     "demo": ("demo", "--count", "1", "--no-bench", "--out", "{}"),
     "train": ("train", "article", "--out", "{}/m.pdm"),
     "train, picture": ("train", "article", "--confusion", "{}/m.png"),
-    "evaluate": ("evaluate", MODEL, "--care", "none", "--confusion", "{}/m.png"),
+    "calibrate": ("calibrate", MODEL, "--data", "digits", "--out", "{}/m.pdm"),
+    "evaluate": ("evaluate", MODEL, "--data", "digits", "--level", "none", "--confusion", "{}/m.png"),
+    "evaluate, folder": ("evaluate", MODEL, "--data", "digits", "--level", "none", "--out", "{}"),
     "export": ("export", "compact", "--model", MODEL, "--out", "{}"),
 }
 
@@ -445,7 +448,8 @@ def test_a_picture_is_a_png_by_name_and_replaces_pictures_only(
 
 READERS: dict[str, tuple[str, ...]] = {
     "demo": ("demo", "--count", "1", "--model", "{}"),
-    "evaluate": ("evaluate", "{}", "--care", "none"),
+    "calibrate": ("calibrate", "{}", "--data", "digits"),
+    "evaluate": ("evaluate", "{}", "--level", "none"),
     "classify": ("classify", "frames.npy", "--model", "{}"),
     "export": ("export", "compact", "--model", "{}"),
     "describe": ("describe", "{}"),
@@ -585,7 +589,7 @@ def test_two_classes_are_enough(picodigits: Picodigits, letters: Path, tmp_path:
     picodigits("train", "article", "--data", f"folder:{letters}", "--out", "two.pdm").went_well()
     assert modelfile.read(tmp_path / "two.pdm").layers[-1].outputs == 2
     out = picodigits("evaluate", "two.pdm", "--data", f"folder:{letters}", "--care", "none").went_well().out
-    assert re.search(r"4 \W+\d+\.00 %", out)
+    assert re.search(r"none \W+4 \W+\d+\.00 %", out)
 
 
 def test_what_was_trained_is_kept_when_the_report_is_stopped(
@@ -639,10 +643,60 @@ def test_too_little_to_learn_from_is_refused(picodigits: Picodigits, letters: Pa
 
 
 def test_evaluate_tells_how_much_is_read_right(picodigits: Picodigits, tmp_path: Path) -> None:
-    out = picodigits("evaluate", MODEL, "--care", "none", "--confusion", "c.png").went_well().out
-    assert re.search(r"digits, no camera \W+719 \W+92\.49 %", out)
+    words = ("evaluate", MODEL, "--data", "digits", "--level", "none", "--confusion", "c.png")
+    assert re.search(r"digits \W+none \W+719 \W+92\.49 %", picodigits(*words).went_well().out)
     with Image.open(tmp_path / "c.png") as matrix:
         assert matrix.format == "PNG"
+
+
+def test_evaluate_measures_all_that_is_at_hand_unless_told_otherwise(picodigits: Picodigits, linear: Path) -> None:
+    out = picodigits("evaluate", linear, "--limit", "20", "--out", "told").went_well().out
+    for source in ("digits", "strokes"):
+        for level in ("clean", "studio", "desk", "hard"):
+            assert re.search(rf"{source} \W+{level} \W+20 \W+[\d.]+ % \W+[\d.]+ % \W+[\d.]+ %", out), (source, level)
+    for kind in (*camera.NO_DIGIT, "all kinds"):
+        assert re.search(rf"{kind} \W+[\d.]+ % \W+[\d.]+ %", out), kind
+    assert "mnist" not in out
+    for part in ("declined because", "area", "mean error", "Confusion", "report.json", "coverage.png"):
+        assert part in out
+    assert sorted(path.name for path in Path("told").iterdir()) == [
+        "calibration.png", "confusion.png", "coverage.png", "report.json",
+    ]  # fmt: skip
+
+
+def test_evaluate_without_declining_leaves_out_what_is_about_it(picodigits: Picodigits, linear: Path) -> None:
+    out = picodigits("evaluate", linear, "--limit", "20", "--data", "digits", "--no-decline").went_well().out
+    assert "read right" in out
+    for part in ("shown wrong", "declined because", "declined of frames"):
+        assert part not in out
+    picodigits("evaluate", linear, "--data", "no-digit", "--no-decline").was_refused("data: got no-digit alone")
+
+
+def test_evaluate_takes_several_datasets_and_levels_and_frames_of_a_folder(
+    picodigits: Picodigits, linear: Path, photographs: np.ndarray, tmp_path: Path
+) -> None:
+    (tmp_path / "shots" / "7").mkdir(parents=True)
+    np.save(tmp_path / "shots" / "7" / "frames.npy", photographs[:5])
+    words = ("--data", "digits", "--data", "frames:shots", "--level", "desk", "--level", "hard", "--limit", "10")
+    out = picodigits("evaluate", linear, *words).went_well().out
+    assert re.search(r"digits \W+desk \W+10 ", out)
+    assert re.search(r"digits \W+hard \W+10 ", out)
+    assert re.search(r"shots \W+as taken \W+5 ", out)
+    assert "clean" not in out
+    picodigits("evaluate", linear, "--level", "dusk").was_refused("level: got 'dusk'", "Did you mean desk?")
+
+
+def test_calibrate_writes_a_model_that_declines_few_digits(
+    picodigits: Picodigits, linear: Path, tmp_path: Path
+) -> None:
+    before = linear.read_bytes()
+    out = picodigits("calibrate", linear, "--data", "digits", "--out", "mine.pdm").went_well().out
+    assert re.search(r"declines below \W+60 % \W+\d+ %", out)
+    assert modelfile.read(tmp_path / "mine.pdm").min_confidence < 60
+    assert linear.read_bytes() == before
+    picodigits("calibrate", linear, "--data", "digits").was_refused("got an existing file", "--force")
+    picodigits("calibrate", linear, "--force").was_refused("mnist: got none of its files")
+    assert linear.read_bytes() == before
 
 
 def test_other_classes_than_the_models_are_refused(picodigits: Picodigits, letters: Path) -> None:
@@ -655,8 +709,8 @@ def test_other_classes_than_the_models_are_refused(picodigits: Picodigits, lette
 
 @pytest.mark.mnist
 def test_evaluate_reads_mnist_from_a_named_folder(picodigits: Picodigits, mnist_folder: Path) -> None:
-    words = ("evaluate", "article", "--data", "mnist", "--care", "none", "--folder", mnist_folder)
-    assert re.search(r"mnist, no camera \W+10000 ", picodigits(*words).went_well().out)
+    words = ("evaluate", "article", "--data", "mnist", "--care", "none", "--limit", "0", "--folder", mnist_folder)
+    assert re.search(r"mnist \W+none \W+10000 ", picodigits(*words).went_well().out)
 
 
 # --- demo, export, describe -------------------------------------------------------------------------------

@@ -68,27 +68,27 @@ def no_digit_table(evaluations: Sequence[Evaluation]) -> Table:
 
 
 def coverage_table(levels: Mapping[str, Evaluation], min_confidence: int) -> Table:
-    """Accuracy against coverage at some thresholds, the model's own in bold: right of what is shown; for the terminal."""
+    """Accuracy against coverage at some thresholds, the model's own in bold; for the terminal."""
     curves = {name: item.coverage() for name, item in levels.items()}
-    view = Table("shown from a confidence of")
+    view = Table("% right of % shown from")
     for name in curves:
         view.add_column(name, justify="right")
     for threshold in sorted({0, 50, 80, 90, 95, 99, min_confidence}):
         style = "bold" if threshold == min_confidence else None
         cells = [
-            f"{100 * curve.accurate[threshold]:.1f} % of {100 * curve.covered[threshold]:.0f} %"
+            f"{100 * curve.accurate[threshold]:.1f} of {100 * curve.covered[threshold]:.1f}"
             for curve in curves.values()
         ]
         name = f"{threshold} %" if threshold else "all frames"
         view.add_row(name, *cells, style=style)
-    view.add_row("area below the curve", *(_percent(curve.area, 2) for curve in curves.values()))
+    view.add_row("area", *(_percent(curve.area, 2) for curve in curves.values()))
     return view
 
 
 def calibration_table(levels: Mapping[str, Evaluation]) -> Table:
     """Confidence against accuracy, bin by bin; for the terminal."""
     reliabilities = {name: item.reliability() for name, item in levels.items()}
-    view = Table("right with a confidence of")
+    view = Table("right of confidence")
     for name in reliabilities:
         view.add_column(name, justify="right")
     for number in range(BINS):

@@ -92,6 +92,22 @@ class Camera:
         self._bus.deinit()
 
 
+def open_camera(picture: displayio.Bitmap, settings: dict, complain) -> Camera:  # type: ignore[no-untyped-def]
+    """The camera as soon as it answers, its first frame in `picture`; until then complain(error) every two seconds."""
+    while True:
+        try:
+            camera = Camera(picture, bool(settings["FLIP_X"]), bool(settings["FLIP_Y"]))
+            try:
+                camera.capture()
+                return camera
+            except CameraError:
+                camera.deinit()
+                raise
+        except CameraError as error:
+            complain(error)
+        time.sleep(2)
+
+
 def _check(bus: busio.I2C) -> None:
     """Power the camera up for a moment and ask it who it is. Raises CameraError; releases what it took."""
     mclk = pwmio.PWMOut(getattr(board, pins.CAMERA_MCLK), frequency=MCLK_HZ, duty_cycle=32768)

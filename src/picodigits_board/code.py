@@ -22,89 +22,68 @@ if display:
     display.welcome()
 
 from picodigits_board import link  # noqa: E402
-from picodigits_board.camera import Camera, CameraError  # noqa: E402
+from picodigits_board.camera import CameraError, open_camera  # noqa: E402
 
 TRANSPOSE = bool(SETTINGS["TRANSPOSE"])
 
 
 def complain(error):
     """Say over USB and on the screen what is wrong and what to do."""
-    text = str(error)
-    if isinstance(error, MemoryError):
-        text = "out of memory: use a smaller model"
-    elif isinstance(error, OSError):
-        text = "%s: can't be read. Copy a model file to the drive" % SETTINGS["MODEL"]
     gc.collect()
+    text = link.explain(error, SETTINGS["MODEL"])
     link.say("error=" + text)
     if display:
         display.message("Not ready", text)
 
 
-def open_camera():
-    """The camera, as soon as it answers."""
-    while True:
-        try:
-            return Camera(picture, bool(SETTINGS["FLIP_X"]), bool(SETTINGS["FLIP_Y"]))
-        except CameraError as error:
-            complain(error)
-            time.sleep(2)
-
-
 def read_for_ever(camera):
-    """One frame after the other, from the camera to the screen."""
-    number = 0
+    """One frame after the other, from the camera to the screen; the first has been captured already."""
+    frame = camera.frame
     while True:
-        cost.start()
-        frame = camera.capture()
-        cost.done()
         ink = finder.ink(frame)
         if TRANSPOSE:
             ink = ink.transpose().copy()
-        cost.done()
+        cost.done("ink")
         scores = net.scores(ink)
         decision = decider.update(scores, finder.status == preprocess.FOUND)
-        text = model.labels[decision] if decision >= 0 else ""
-        cost.done()
+        read = model.labels[decision] if decision >= 0 else ""
+        cost.done("network")
         if view:
-            view.show(ink, text, decider.confidence, finder.status, 1000 / cost.loop_ms if number else 0, finder.box)
-        cost.done()
-        line = "frame=%d read=%s confidence=%d status=%s " % (
-            number, text.replace(" ", "_") or "none", decider.confidence, preprocess.STATUS_KEYS[finder.status],
-        )  # fmt: skip
-        if SETTINGS["TRACE"]:
-            line += "scores=%s ink=%s " % (",".join([str(s) for s in scores]), ink.tobytes().hex())
+            view.show(ink, read, decider.confidence, finder.status, cost.fps, finder.box)
+        cost.done("screen")
         gc.collect()  # here, or somewhere in a stage
-        link.say(line + cost.text())
-        number += 1
+        link.say(cost.line(read, decider.confidence, preprocess.STATUS_KEYS[finder.status], scores, ink))
+        cost.next()
+        camera.capture()
+        cost.done("capture")
 
 
 camera = view = None
 try:
-    camera = open_camera()
-    camera.capture()
+    camera = open_camera(picture, SETTINGS, complain)
     if display:
         display.camera(picture, TRANSPOSE)  # something to look at, while the rest is read in
     from picodigits_board import modelfile
 
-    if os.stat(SETTINGS["MODEL"])[6] > 16384:
-        room = None
+    room = room if os.stat(SETTINGS["MODEL"])[6] <= 16384 else None
     model = modelfile.load(SETTINGS["MODEL"])
     from picodigits_board import decide, network, preprocess, screen, stages
 
     net = network.Network(model)
     finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)
     decider = decide.Decider(model.octave, model.min_confidence)
-    cost = stages.Stages(bool(SETTINGS["TRACE"]))
     if display:
         view = screen.Screen(display, picture, model.labels, model.ink_height, model.ink_width, TRANSPOSE)
     room = None
+    gc.collect()
+    cost = stages.Stages(bool(SETTINGS["TRACE"]))
     while True:
         try:
             read_for_ever(camera)
         except CameraError as error:
             complain(error)
         camera.deinit()
-        camera = open_camera()
+        camera = open_camera(picture, SETTINGS, complain)
         if view:
             view.redraw()
 except (MemoryError, OSError, ValueError) as error:

@@ -25,3 +25,12 @@ def say(text: str) -> None:
         return
     data = ((("\r\n" + PREFIX) if _cut else PREFIX) + text + "\r\n").encode()
     _cut = _console.write(data) < len(data)
+
+
+def explain(error: Exception, model_path: str) -> str:
+    """What went wrong, in words that say what to do."""
+    if isinstance(error, MemoryError):
+        return "out of memory: use a smaller model"
+    if isinstance(error, OSError):
+        return "%s: can't be read. Copy a model file to the drive" % model_path
+    return str(error)

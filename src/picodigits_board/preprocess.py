@@ -163,10 +163,8 @@ class Find:
         scale = self._scale
         pixels = frame.reshape((FRAME_HEIGHT * scale, 2 * FRAME_WIDTH * scale))
         high = np.bitwise_and(pixels[::scale, 0 :: 2 * scale], 7)  # the upper 3 of 6 bits of green
-        high = high[0::2] + high[1::2]
-        low = np.right_shift(pixels[::scale, 1 :: 2 * scale], 5)
-        low = low[0::2] + low[1::2]
-        pooled = (high[:, 0::2] + high[:, 1::2]) * 8 + low[:, 0::2] + low[:, 1::2]  # (30, 40) uint8, 0..252
+        pooled = _pooled(high) * 8  # (30, 40) uint8
+        pooled += _pooled(np.right_shift(pixels[::scale, 1 :: 2 * scale], 5))  # 0..252
 
         lowest = np.minimum(pooled[0::2], pooled[1::2])
         lowest = np.minimum(lowest[:, 0::2], lowest[:, 1::2])  # (15, 20)
@@ -174,7 +172,7 @@ class Find:
         if int(np.max(paper)) < DARK_PAPER:
             self.status = TOO_DARK
             return pooled, paper, []
-        dark = (np.maximum(paper, lowest) - lowest) * self._wide // paper  # (15, 20) uint16, 0..252
+        dark = self._darkness(lowest, paper)  # (15, 20)
         peak = int(np.sort(np.max(dark, axis=1))[15 - PEAK_RANK])
         if peak < MIN_PEAK:
             return pooled, paper, []
@@ -184,12 +182,15 @@ class Find:
     def _paper(self, pooled: np.ndarray) -> np.ndarray:
         """Paper level of each cell, (15, 20) uint8, at least MIN_PAPER: a closing by 4x4 cells over the border."""
         half = np.right_shift(pooled, 1)
-        half = half[0::2] + half[1::2]  # (15, 40): mean of two rows
-        largest = np.maximum(half[:, 0::2], half[:, 1::2])
-        half = np.right_shift(half, 1)
-        mean = half[:, 0::2] + half[:, 1::2]
+        rows = half[0::2]
+        rows += half[1::2]  # (15, 40): mean of two rows
+        level = np.right_shift(np.maximum(rows[:, 0::2], rows[:, 1::2]), 1)
+        rows = np.right_shift(rows, 1)
+        mean = rows[:, 0::2]
+        mean += rows[:, 1::2]
+        level += np.right_shift(mean, 1)
         plane = self._plane
-        plane[3:18, 3:23] = np.right_shift(mean, 1) + np.right_shift(largest, 1)
+        plane[3:18, 3:23] = level
         for shift in (1, 2):
             plane = np.maximum(plane[:, :-shift], plane[:, shift:])  # (21, 23)
         for shift in (1, 2):
@@ -199,6 +200,14 @@ class Find:
         for shift in (1, 2):
             plane = np.minimum(plane[:-shift], plane[shift:])  # (15, 20)
         return np.maximum(plane, MIN_PAPER)
+
+    def _darkness(self, value: np.ndarray, paper: np.ndarray) -> np.ndarray:
+        """How dark `value` is on `paper`, both uint8 of one shape: uint16, 0 (paper or brighter) to 252 (black)."""
+        dark = np.maximum(paper, value)
+        dark -= value
+        dark = dark * self._wide
+        dark //= paper
+        return dark
 
     def _cut(
         self, frame: np.ndarray, pooled: np.ndarray, paper: np.ndarray, cells: tuple[int, int, int, int]
@@ -211,14 +220,14 @@ class Find:
         around[0::2, 1::2] = near
         around[1::2, 0::2] = near
         around[1::2, 1::2] = near
-        dark = pooled[2 * top : 2 * bottom, 2 * left : 2 * right]
-        dark = (np.maximum(around, dark) - dark) * self._wide // around
+        dark = self._darkness(pooled[2 * top : 2 * bottom, 2 * left : 2 * right], around)
 
         # The peak once more, of this part alone: the 6th part of its rows may be darker.
         tall = np.sort(np.max(dark, axis=1))
         peak = max(int(tall[len(tall) - 1 - len(tall) // 6]), MIN_PEAK)
         threshold = THRESHOLD_64THS * peak >> 6
-        mass = np.maximum(dark, threshold) - threshold
+        mass = np.maximum(dark, threshold)
+        mass -= threshold
         masses = np.sum(mass, axis=1).tolist()
         total = sum(masses)
         self.status = NOTHING
@@ -285,16 +294,21 @@ class Find:
         unit = 8 if finest else 4 if size <= FINE_SIZE * 256 else 2  # samples a cell
         if unit == 2:
             values = np.right_shift(pooled[2 * top : 2 * bottom, 2 * left : 2 * right], 1)
-            values = np.right_shift(values[:-1] + values[1:], 1)
+            upper = values[:-1]
+            upper += values[1:]
+            upper = np.right_shift(upper, 1)
         else:
             pitch = 1 if finest else self._scale
             pixels = frame.reshape((FRAME_HEIGHT * self._scale, 2 * FRAME_WIDTH * self._scale))
             pixels = pixels[pitch * unit * top : pitch * unit * bottom : pitch]
             start, stop = 2 * pitch * unit * left, 2 * pitch * unit * right
-            values = np.bitwise_and(pixels[:, start : stop : 2 * pitch], 7) * 8
-            values = values + np.right_shift(pixels[:, start + 1 : stop : 2 * pitch], 5)  # 0..63
-            values = values[:-1] + values[1:]
-        values = values[:, :-1] + values[:, 1:]  # 0..252; value i lies between samples i and i + 1
+            values = np.bitwise_and(pixels[:, start : stop : 2 * pitch], 7)
+            values *= 8
+            values += np.right_shift(pixels[:, start + 1 : stop : 2 * pitch], 5)  # 0..63
+            upper = values[:-1]
+            upper += values[1:]
+        values = upper[:, :-1]
+        values += upper[:, 1:]  # 0..252; value i lies between samples i and i + 1
         length = len(values[0])
 
         half = unit >> 1
@@ -309,21 +323,33 @@ class Find:
         if not rows or first_column < 0:
             return ink
         count = len(rows)
-        both = np.zeros((2 * count, length + 2 * reach), dtype=np.uint8) + 255  # picture above, paper below
+        both = np.zeros((2 * count, length + 2 * reach), dtype=np.uint8)  # picture above, paper below
+        both += 255
         for k in range(count):
             row, i = rows[k]
             moved = ((2 * row + 1 - self._height) * step * shear >> 15) + 1 >> 1
             both[k, reach - moved : reach - moved + length] = values[i]
             both[count + k, reach - moved : reach - moved + length] = across[i // unit, :length]
         both = np.compress(columns, both, axis=1)
-        value = both[:count]
-        paper = both[count:]
-        dark = (np.maximum(paper, value) - value) * self._wide // paper  # 0..252
         zero = ZERO_64THS * peak >> 6
-        dark = np.minimum((np.maximum(dark, zero) - zero) * 255 // (peak - zero), 255)  # <= 64260 before the division
+        dark = np.maximum(self._darkness(both[:count], both[count:]), zero)
+        dark -= zero
+        dark *= 255  # <= 64260
+        dark //= peak - zero
+        dark = np.minimum(dark, 255)
         first_row = rows[0][0]
         ink[first_row : first_row + count, first_column : first_column + len(dark[0])] = dark
         return ink
+
+
+def _pooled(plane: np.ndarray) -> np.ndarray:
+    """Sums of 2x2 neighbours of a plane, made in place: a view of it. ulab adds rows and columns in their order, so
+    what is added has not been changed yet."""
+    rows = plane[0::2]
+    rows += plane[1::2]
+    sums = rows[:, 0::2]
+    sums += rows[:, 1::2]
+    return sums
 
 
 def parts_of(rows: list[int]) -> list[tuple[int, int, int, int, int]]:

@@ -1,54 +1,65 @@
-"""What the stages of the loop cost: milliseconds, and with tracing on also heap. Runs on the board alone."""
+"""What a frame came to and what its stages cost, as a line for USB. Runs on the board alone."""
 
 from __future__ import annotations
 
 import gc
 import time
 
-FIGURES = "capture_ms=%.2f ink_ms=%.2f network_ms=%.2f screen_ms=%.2f loop_ms=%.2f free=%d"
-STAGES = 4
+FIGURES = "frame=%d read=%s confidence=%d status=%s capture_ms=%.2f ink_ms=%.2f network_ms=%.2f screen_ms=%.2f"
 
 
 class Stages:
-    """Times the stages of one frame after another.
+    """Times the stages of one frame after another: capture, ink, network, screen.
 
-    trace  also say the heap that is free after each stage, and the largest block of it. Finding that block fills the
-           heap and collects it again, which takes some 50 ms a frame, outside the stages that are timed.
+    trace  also say the scores, the ink, the heap that is free before the frame and after each stage, and the largest
+           block of it. Finding that block fills the heap and collects it again, which takes some 50 ms a frame,
+           outside the stages that are timed.
     """
 
     def __init__(self, trace: bool = False) -> None:
         self._trace = trace
-        self._began = 0  # ns: this frame, and this stage of it
-        self._from = 0
-        self._at = 0
-        self._spent = [0] * STAGES  # ns of each stage
-        self._free = [0] * (STAGES + 1)  # bytes before the first and after each
-        self.loop_ms = 0.0  # from the start of the last frame to the start of this one
+        self._number = 0
+        self._loop_ms = 0.0  # from the start of the last frame to the start of this one
+        self._spent = {"capture": 0, "ink": 0, "network": 0, "screen": 0}  # ns
+        self._free: list[int] = []
+        self._began = self._from = 0
+        self._begin_stage()
+        if trace:
+            self._begin_stage()  # the first frame has been captured before
+        self._began = self._from
 
-    def start(self) -> None:
+    def next(self) -> None:
         """A new frame begins."""
         now = time.monotonic_ns()
-        self.loop_ms = (now - self._began) // 10000 / 100 if self._began else 0.0
+        self._loop_ms = (now - self._began) // 10000 / 100
         self._began = now
-        self._at = 0
-        self._next()
+        self._number += 1
+        self._free = []
+        self._begin_stage()
 
-    def done(self) -> None:
-        """The next stage of FIGURES has ended."""
-        self._spent[self._at] = time.monotonic_ns() - self._from
-        self._at += 1
-        self._next()
+    def done(self, stage: str) -> None:
+        """This stage has ended."""
+        self._spent[stage] = time.monotonic_ns() - self._from
+        self._begin_stage()
 
-    def _next(self) -> None:
+    def _begin_stage(self) -> None:
         if self._trace:
-            self._free[self._at] = gc.mem_free()  # takes some milliseconds, in no stage
+            self._free.append(gc.mem_free())  # takes some milliseconds, in no stage
         self._from = time.monotonic_ns()
 
-    def text(self) -> str:
-        """The frame's figures as `key=value` words."""
-        spent = [ns // 10000 / 100 for ns in self._spent]
-        text = FIGURES % (spent[0], spent[1], spent[2], spent[3], self.loop_ms, gc.mem_free())
+    @property
+    def fps(self) -> float:
+        """Frames a second, from the last loop; 0 before there was one."""
+        return 1000 / self._loop_ms if self._loop_ms else 0.0
+
+    def line(self, read: str, confidence: int, status: str, scores, ink) -> str:  # type: ignore[no-untyped-def]
+        """The frame as `key=value` words."""
+        spent = [self._spent[stage] // 10000 / 100 for stage in ("capture", "ink", "network", "screen")]
+        figures = [self._number, read.replace(" ", "_") or "none", confidence, status]
+        text = FIGURES % tuple(figures + spent)
+        text += " loop_ms=%.2f free=%d" % (self._loop_ms, gc.mem_free())
         if self._trace:
+            text += " scores=%s ink=%s" % (",".join([str(score) for score in scores]), ink.tobytes().hex())
             text += " heap=%s block=%d" % (",".join([str(free) for free in self._free]), largest_block())
         return text
 

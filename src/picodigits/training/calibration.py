@@ -18,7 +18,9 @@ from picodigits.errors import TrainingError
 from picodigits.evaluation import HeldOut, Progress
 from picodigits_board import preprocess
 from picodigits_board.decide import Decider
+from picodigits_board.modelfile import Model
 
+SOURCES = ("mnist", "digits", "strokes")
 HELD_BACK = 20  # every twentieth image of a training split
 SEED = 1_618_033_988  # of the photographs, letters and scribbles
 LEVELS = ("studio", "desk", "hard")
@@ -36,7 +38,7 @@ def recalibrate(
     levels, and for a model that rejects frames without a digit, are likeliest. min_confidence is the highest that
     declines at most MAX_DECLINED of the desk digits, each source of them counting the same, those counted that
     preprocessing declines; 0 where it declines more by itself.
-    Raises TrainingError for datasets of other classes than the model's, and for a model that sees no camera's frames.
+    Raises TrainingError for datasets of other classes than the model's.
     """
     model = modelfile.parse(data)
     for dataset in datasets:
@@ -54,6 +56,11 @@ def recalibrate(
     confidences = [
         confidences_of(result.scores, result.statuses == preprocess.FOUND, octave, model.rejects) for result in desk
     ]
+    return with_decision(model, octave, fit_min_confidence(confidences))
+
+
+def with_decision(model: Model, octave: int, min_confidence: int) -> bytes:
+    """The model's file with these, all else as it is."""
     return modelfile.pack(
         name=model.name,
         preprocess_id=model.preprocess_id,
@@ -61,7 +68,7 @@ def recalibrate(
         labels=model.labels,
         layers=modelfile.layers_of(model),
         octave=octave,
-        min_confidence=fit_min_confidence(confidences),
+        min_confidence=min_confidence,
         rejects=model.rejects,
         ink_shift=model.ink_shift,
     )
