@@ -19,7 +19,7 @@ import pytest
 import typer
 from PIL import Image
 
-from picodigits import camera, cli, datasets, export, frames, modelfile, report
+from picodigits import camera, cli, datasets, evaluation, export, frames, modelfile, report
 from picodigits.errors import ModelFileError
 from picodigits.executors import NumpyExecutor
 from picodigits.modelfile import DenseLayer
@@ -598,7 +598,7 @@ def test_what_was_trained_is_kept_when_the_report_is_stopped(
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(recipes, "evaluate_all", stop)
+    monkeypatch.setattr(evaluation, "of_test_splits", stop)
     words = ("train", "article", "--data", f"folder:{letters}", "--out", "mine.pdm")
     picodigits(*words).was_refused("stopped by Ctrl-C", status=130)
     assert modelfile.read(tmp_path / "mine.pdm").classes == 3

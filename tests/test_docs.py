@@ -32,7 +32,7 @@ def test_the_accuracy_table_is_that_of_the_benchmark_and_of_the_models_that_ship
     readme = (ROOT / "README.md").read_text("utf-8")
     for name in modelfile.pretrained():
         crc = f"{struct.unpack('<I', modelfile.find(name).data[-4:])[0]:08x}"
-        mine = {(row["data"], row["care"]): row for row in rows if row["model"] == name}
+        mine = {(row["source"], row["level"]): row for row in rows if row["model"] == name}
         assert {row["crc32"] for row in mine.values()} == {crc}, f"{name}: measure again with benchmarks/accuracy.py"
         figures = [mine[data, care]["right_percent"] for data in ("mnist", "digits") for care in ("studio", "desk")]
         line = f"| `{name}` | {' | '.join(figures)} |"

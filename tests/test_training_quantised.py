@@ -11,8 +11,9 @@ import pytest
 
 from picodigits import datasets, modelfile
 from picodigits.errors import TrainingError
+from picodigits.evaluation import resize
 from picodigits.executors import NumpyExecutor
-from picodigits.training import recipes
+from picodigits.training import calibration, recipes
 from picodigits.training.architectures import Architecture, Conv, Dense, Schedule
 from picodigits_board import preprocess
 from picodigits_board.modelfile import Model
@@ -33,7 +34,7 @@ SMALL = Architecture((Conv(4, pad=1, pool=2), Conv(4, depthwise=True), Conv(6, (
 def small() -> tuple[Any, Any]:
     """Inks (1000, 16, 16) of scikit-learn's digits and their labels."""
     train = datasets.load("digits", "train")
-    return recipes.resize(train.images[:1000], (16, 16)), train.labels[:1000]
+    return resize(train.images[:1000], (16, 16)), train.labels[:1000]
 
 
 def packed(layers: list[Any], outputs: int = 10) -> Model:
@@ -69,7 +70,7 @@ def test_a_network_learns_to_read_and_keeps_it_in_integers(small: Any) -> None:
     inks, labels = small
     layers = quantised.train_network(SMALL, inks, labels, 10, quiet, schedule=Schedule(12, 4, batch=50))
     test = datasets.load("digits", "test")
-    scores = NumpyExecutor(packed(layers)).scores(recipes.resize(test.images, (16, 16)))
+    scores = NumpyExecutor(packed(layers)).scores(resize(test.images, (16, 16)))
     assert (scores.argmax(axis=1) == test.labels).mean() > 0.8
 
 
@@ -129,6 +130,8 @@ def test_a_checkpoint_that_cannot_be_written_is_told(small: Any, tmp_path: Path)
 def test_a_recipe_that_rejects_gives_a_model_that_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(recipes, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(recipes, "MIN_PHOTOGRAPHS", 0)
+    monkeypatch.setattr(calibration, "FRAMES", 60)
+    monkeypatch.setattr(calibration, "NO_DIGIT_FRAMES", 10)
     recipe = replace(recipes.RECIPES["tiny"], data=("digits",), renderings=2, no_digit=0.5, schedule=Schedule(4, 2))
     recipe = replace(recipe, cares=("studio",))
     samples = recipes.inks_of(recipe, [datasets.load("digits", "train")], quiet)

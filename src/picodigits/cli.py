@@ -316,8 +316,12 @@ def train(
     with _progress() as progress:
         trained = recipes.train(chosen, training, progress, seed=seed)
         modelfile.write(path, trained.data)
-        results = recipes.evaluate_all(trained.data, chosen, tests, progress)
-    _print_evaluations(trained.data, results, picture)
+        model = modelfile.parse(trained.data)
+        results = evaluation.of_test_splits(model, tests, bool(chosen.cares), progress)
+    report.save_evaluation(model, results, None, picture)
+    _print_report(model, results, declining=True)
+    _say(f"Confusion matrix: {picture}")
+    _print_description(model)
     _say(f"Trained on {trained.samples} samples. Model file: {path}")
 
 
@@ -657,29 +661,6 @@ def describe(
 ) -> None:
     """What a model file says about itself."""
     _print_description(modelfile.find(model))
-
-
-def _print_evaluations(data: bytes, evaluations: list[Any], confusion: Path | None) -> None:
-    model = modelfile.parse(data)
-    last = evaluations[-1]
-    table = last.confusion(model.classes)
-    if confusion is not None:
-        report.save_confusion(confusion, table, model.labels, f"{model.name} on {last.name}")
-    view = Table("test split", "samples", "read right", "declined", "shown wrong")
-    for result in evaluations:
-        view.add_row(
-            result.name,
-            str(len(result.labels)),
-            f"{100 * result.accuracy:.2f} %",
-            f"{100 * result.declined:.1f} %",
-            f"{100 * result.wrong:.1f} %",
-        )
-    console.print(view)
-    _say(f"{last.name}:")
-    console.print(report.confusion_table(table, model.labels))
-    if confusion is not None:
-        _say(f"Confusion matrix: {confusion}")
-    _print_description(model)
 
 
 def _print_report(model: Model, results: Sequence[evaluation.Evaluation], *, declining: bool) -> None:

@@ -331,7 +331,7 @@ def by_level(evaluations: Sequence[Evaluation]) -> dict[str, Evaluation]:
     for level in dict.fromkeys(item.level for item in digits):
         parts = [item for item in digits if item.level == level]
         joined[level] = Evaluation(
-            " and ".join(part.source for part in parts),
+            ", ".join(part.source for part in parts),
             level,
             "",
             *(np.concatenate([getattr(part, column) for part in parts]) for column in columns),
@@ -379,6 +379,17 @@ def resize(images: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint
     made = [Image.fromarray(image.astype(np.float32)).resize(size, Image.Resampling.BILINEAR) for image in images]
     inks: NDArray[np.uint8] = np.rint(np.stack([np.asarray(image) for image in made])).clip(0, 255).astype(np.uint8)
     return inks
+
+
+def of_test_splits(
+    model: Model, tests: Sequence[Dataset], camera_frames: bool, progress: Progress, *, limit: int = 1000
+) -> list[Evaluation]:
+    """How a model that was just trained does on test splits: at every level, with frames without a digit if it
+    rejects; or without a camera if it learned so."""
+    sets = [part for test in tests for part in digits_of(test, LEVELS if camera_frames else (NO_CAMERA,), limit=limit)]
+    if camera_frames and model.rejects:
+        sets += no_digits(tests[0].images)
+    return evaluate([model], sets, progress)[0]
 
 
 def to_json(evaluations: Sequence[Evaluation], classes: int) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from picodigits import camera, datasets, modelfile
+from picodigits import camera, datasets, evaluation, modelfile
 from picodigits.bench import firmware as firmware_files
 from picodigits.bench.run import CLOCK_COVERS, BenchResult, run
 from picodigits.export import circuitpy_files, estimator_source, minified
@@ -80,7 +80,8 @@ def measure(
             files, shown = circuitpy_files(model.data), pictures
             size, model_name = len(model.data), name
         result = run(files, shown, firmware=firmware, frames_each=FRAMES_EACH, progress=tell, quick=quick)
-        read = recipes.evaluate(modelfile.find(model_name).data, test, "desk", lambda *_: None).accuracy
+        desk = evaluation.digits_of(test, ["desk"])
+        read = evaluation.evaluate([modelfile.find(model_name)], desk, jobs=1)[0][0].accuracy
         rows.append(_row(name, result, size, 100 * read))
     progress("programs", len(names), len(names))
     return rows

@@ -21,7 +21,7 @@ from picodigits_board.decide import Decider
 from picodigits_board.modelfile import Model
 
 SOURCES = ("mnist", "digits", "strokes")
-HELD_BACK = 20  # every twentieth image of a training split
+HELD_BACK = 20  # every twentieth image of a training split: networks never learn from it
 SEED = 1_618_033_988  # of the photographs, letters and scribbles
 LEVELS = ("studio", "desk", "hard")
 MAX_DECLINED = 0.015  # of desk digits, at most: half a point below the 2 % that may be declined on frames not seen here
@@ -95,11 +95,11 @@ def _unseen(dataset: Dataset) -> Dataset:
 
 
 def fit_octave(scores: NDArray[np.int32], labels: NDArray[np.int64]) -> int:
-    """The octave, of steps of 2**(1/8), under which `labels` (N,), column numbers of `scores` (N, outputs), are
+    """The octave, of steps of 2**(1/4), under which `labels` (N,), column numbers of `scores` (N, outputs), are
     likeliest."""
     margin = (scores.max(axis=1, keepdims=True) - scores).astype(np.float64)
     missed = margin[np.arange(len(labels)), labels]
-    octaves = np.unique(np.rint(2.0 ** np.arange(2, 20, 0.125)).astype(np.int64))
+    octaves = np.unique(np.rint(2.0 ** np.arange(2, 20, 0.25)).astype(np.int64))
     losses = [float((missed / octave + np.log2((2.0 ** (-margin / octave)).sum(axis=1))).mean()) for octave in octaves]
     return int(octaves[int(np.argmin(losses))])
 

@@ -7,27 +7,26 @@ Of a recipe that rejects, frames without a digit are one more class, the last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from picodigits import camera, executors, modelfile, writers
+from picodigits import executors, modelfile, writers
 from picodigits.datasets import Dataset, cache_folder
 from picodigits.errors import TrainingError, did_you_mean
+from picodigits.evaluation import resize
 from picodigits.modelfile import IntegerLayer
-from picodigits.training import renderings
+from picodigits.training import calibration, renderings
 from picodigits.training.architectures import Architecture, Conv, Dense, Schedule
 from picodigits.training.dense import Inks, Labels, Progress, fit_mlp, fit_svm
 from picodigits_board import preprocess
 from picodigits_board.decide import likelihoods
 
-HELD_BACK = 10  # every tenth image calibrates the confidence
-HELD_BACK_FROM_NETWORK = 20  # of convolutional networks, which are trained once, every twentieth is never learned from
+HELD_BACK = 10  # every tenth image calibrates the confidence; of networks, which are trained once, see `calibration`
 MAX_DECLINED = 0.02  # of the held-back samples that are read right, at most this part is declined
 MIN_PHOTOGRAPHS = 40_000  # of a small dataset more are taken, up to about as many
 _MARKS = 20_000  # letters, scribbles and digits of which frames without a digit are made
@@ -110,43 +109,6 @@ RECIPES = {
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """How a model did on a labelled test split.
-
-    name       of the split and how it was seen
-    labels     (N,) int64, what was written
-    best       (N,) int64, the class with the highest score, never declined
-    decisions  (N,) int64, the class shown, or -1 where it was declined
-    """
-
-    name: str
-    labels: Labels
-    best: NDArray[np.int64]
-    decisions: NDArray[np.int64]
-
-    @property
-    def accuracy(self) -> float:
-        """Part read right with declining switched off, 0..1."""
-        return float((self.best == self.labels).mean())
-
-    @property
-    def declined(self) -> float:
-        """Part declined, 0..1."""
-        return float((self.decisions < 0).mean())
-
-    @property
-    def wrong(self) -> float:
-        """Part shown wrong, 0..1."""
-        return float(((self.decisions >= 0) & (self.decisions != self.labels)).mean())
-
-    def confusion(self, classes: int) -> NDArray[np.int64]:
-        """(classes, classes): row = what was written, column = what was read, declining switched off."""
-        table = np.zeros((classes, classes), np.int64)
-        np.add.at(table, (self.labels, self.best), 1)
-        return table
-
-
-@dataclass(frozen=True)
 class Trained:
     """A trained model: `data`, the model file, and the scikit-learn `estimator` that it was quantised from, None of a
     network."""
@@ -173,26 +135,26 @@ def train(recipe: Recipe, datasets: Sequence[Dataset], progress: Progress, *, se
     samples = inks_of(recipe, datasets, progress, seed=seed)
     inks, labels = samples.inks, samples.labels
     network = recipe.kind == "network"
-    held = samples.numbers % (HELD_BACK_FROM_NETWORK if network else HELD_BACK) == 0
+    held = samples.numbers % (calibration.HELD_BACK if network else HELD_BACK) == 0
     lacking = [name for label, name in enumerate(names) if label not in labels[~held]]
     if lacking:
         raise TrainingError(
             f"training data: got too few samples of {' '.join(lacking)} in which a digit was found, need some of every "
             "class beside those held back to calibrate. Add samples."
         )
-    if not network:
-        progress("calibrating", 0, 2)
+    if network:
+        _, layers = _fit(recipe, inks[~held], labels[~held], progress, seed, len(names))
+        data = calibration.recalibrate(_pack(recipe, names, layers, 1, 0), datasets, progress)
+        return Trained(data, None, len(inks))
+    progress("calibrating", 0, 2)
     quiet: Progress = lambda stage, done, total: None  # noqa: E731
-    estimator, layers = _fit(recipe, inks[~held], labels[~held], progress if network else quiet, seed, len(names))
+    _, layers = _fit(recipe, inks[~held], labels[~held], quiet, seed, len(names))
     progress("calibrating", 1, 2)
     some = np.random.default_rng(seed).permutation(np.flatnonzero(held))[:_CALIBRATED_ON]
     some.sort()
-    octave, min_confidence = calibrate(
-        scores_of(_pack(recipe, names, layers, 1, 0), inks[some]), labels[some], len(names)
-    )
+    octave, min_confidence = calibrate(scores_of(_pack(recipe, names, layers, 1, 0), inks[some]), labels[some])
     progress("calibrating", 2, 2)
-    if not network:
-        estimator, layers = _fit(recipe, inks, labels, progress, seed, len(names))
+    estimator, layers = _fit(recipe, inks, labels, progress, seed, len(names))
     return Trained(_pack(recipe, names, layers, octave, min_confidence), estimator, len(inks))
 
 
@@ -218,14 +180,16 @@ def inks_of(recipe: Recipe, datasets: Sequence[Dataset], progress: Progress, *, 
         if not recipe.cares:
             parts.append((resize(dataset.images, recipe.ink_shape), dataset.labels, np.arange(len(dataset))))
         for level, care in enumerate(recipe.cares):
-            times = recipe.renderings * max(1, MIN_PHOTOGRAPHS // (len(dataset) * recipe.renderings))
-            for rendering in range(times if recipe.kind == "network" else recipe.renderings):
+            times = recipe.renderings
+            if recipe.kind == "network":
+                times *= max(1, MIN_PHOTOGRAPHS // (len(dataset) * times))
+            for rendering in range(times):
                 inks, numbers = renderings.inks_of(
                     renderings.Rendering(
                         dataset.images, care, ((seed * 16 + number) * 16 + level) * 64 + rendering + 1,
                         recipe.preprocess_id, recipe.ink_shape,
                     ),
-                    f"{dataset.name}, {care}, {rendering + 1} of {times}",
+                    f"{dataset.name}, {care}" + f", {rendering + 1} of {times}" * (times > 1),
                     progress,
                 )  # fmt: skip
                 parts.append((inks, dataset.labels[numbers], numbers))
@@ -264,96 +228,23 @@ def _no_digit_inks(
                 )  # fmt: skip
 
 
-def photograph_inks(
-    images: NDArray[np.uint8],
-    preprocess_id: str,
-    ink_shape: tuple[int, int],
-    care: str,
-    *,
-    seed: int,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> executors.Inks:
-    """Inks of simulated photographs of images (N, H, W), in chunks, so that memory stays bounded."""
-    chunk = 2048
-    parts = []
-    for start in range(0, len(images), chunk):
-        progress(start, len(images))
-        frames = camera.photograph(images[start : start + chunk], care, seed=seed, first=start)
-        parts.append(executors.make_inks(frames, preprocess_id, ink_shape))
-    progress(len(images), len(images))
-    return executors.Inks(
-        np.concatenate([part.inks for part in parts]),
-        np.concatenate([part.statuses for part in parts]),
-        np.concatenate([part.boxes for part in parts]),
-    )
-
-
-def resize(images: NDArray[np.uint8], shape: tuple[int, int]) -> Inks:
-    """Images (N, H, W) uint8 resized bilinearly to inks of `shape`, without a camera, as the article trains."""
-    size = (shape[1], shape[0])
-    made = [Image.fromarray(image.astype(np.float32)).resize(size, Image.Resampling.BILINEAR) for image in images]
-    inks: Inks = np.rint(np.stack([np.asarray(image) for image in made])).clip(0, 255).astype(np.uint8)
-    return inks
-
-
 def scores_of(data: bytes, inks: Inks) -> NDArray[np.int32]:
     """Scores (N, classes) of inks under the model file `data`."""
     return executors.NumpyExecutor(modelfile.parse(data)).scores(inks)
 
 
-def calibrate(scores: NDArray[np.int32], labels: Labels, classes: int | None = None) -> tuple[int, int]:
+def calibrate(scores: NDArray[np.int32], labels: Labels) -> tuple[int, int]:
     """The octave under which the likelihoods fit best, and the confidence below which to decline.
 
-    scores (N, outputs), of samples that the model was not trained on; labels (N,); classes: labels from there on, and
-    outputs, mean "no digit". The octave minimises the negative
-    log-likelihood over a grid of 2**(1/4) steps; the confidence is the highest that declines at most MAX_DECLINED of
-    the samples read right.
+    scores (N, classes), of samples that the model was not trained on; labels (N,). The confidence is the highest that
+    declines at most MAX_DECLINED of the samples read right. Networks are calibrated by `calibration.recalibrate`.
     """
-    classes = scores.shape[1] if classes is None else classes
-    margin = (scores.max(axis=1, keepdims=True) - scores).astype(np.float64)
-    rows = np.arange(len(labels))
-    octaves = np.unique(np.rint(2.0 ** np.arange(2, 20, 0.25)).astype(np.int64))
-    losses = [
-        float((margin[rows, labels] / octave + np.log2((2.0 ** (-margin / octave)).sum(axis=1))).mean())
-        for octave in octaves
-    ]
-    octave = int(octaves[int(np.argmin(losses))])
-    right = (scores.argmax(axis=1) == labels) & (labels < classes)
+    octave = calibration.fit_octave(scores, labels)
+    right = scores.argmax(axis=1) == labels
     confidences = np.sort([(max(likelihoods(row, octave)) * 100 + 32768) >> 16 for row in scores[right].tolist()])
     if not len(confidences):
         raise TrainingError("calibration: got 0 samples read right, need some. Check the labels of the data.")
     return octave, int(confidences[int(len(confidences) * MAX_DECLINED)])
-
-
-def evaluate(data: bytes, dataset: Dataset, care: str | None, progress: Progress, *, seed: int = 1) -> Evaluation:
-    """How the model file `data` does on a test split: photographed at a level of care, or (None) resized to its ink.
-
-    Raises TrainingError for other classes than the model's.
-    """
-    model = modelfile.parse(data)
-    if list(dataset.class_names) != model.labels:
-        raise TrainingError(
-            f"{dataset.name}: got classes {' '.join(dataset.class_names)}, need {' '.join(model.labels)} as in "
-            f"{model.name}. Evaluate on the data that it was made for."
-        )
-    executor = executors.NumpyExecutor(model)
-    shape = (model.ink_height, model.ink_width)
-    if care is None:
-        best = executor.scores(resize(dataset.images, shape))[:, : model.classes].argmax(axis=1).astype(np.int64)
-        return Evaluation(f"{dataset.name}, no camera", dataset.labels, best, best)
-    inks = photograph_inks(
-        dataset.images, model.preprocess_id, shape, care, seed=seed,
-        progress=lambda done, total: progress(f"photographing {dataset.name}, {care}", done, total),
-    )  # fmt: skip
-    readings = executor.decide(inks)
-    return Evaluation(
-        f"{dataset.name}, {care}", dataset.labels, readings.best.astype(np.int64), readings.decisions.astype(np.int64)
-    )
-
-
-def evaluate_all(data: bytes, recipe: Recipe, tests: Sequence[Dataset], progress: Progress) -> list[Evaluation]:
-    """How a trained model does on the test splits of its recipe's data, seen as it was trained: the report."""
-    return [evaluate(data, test, care, progress) for test in tests for care in recipe.cares or (None,)]
 
 
 def find(name: str) -> Recipe:
