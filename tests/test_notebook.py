@@ -271,7 +271,7 @@ def test_every_file_in_the_text_exists(stored):
 
 def test_the_setting_that_makes_the_board_print_its_ink_is_one_of_the_program(stored):
     assert "PICODIGITS_TRACE = 1" in literals(stored)
-    program = (BOARD / "code.py").read_text(encoding="utf-8")
+    program = (BOARD / "stages.py").read_text(encoding="utf-8")
     assert '"TRACE": 0' in (BOARD / "settings.py").read_text(encoding="utf-8")
     assert "ink=%s" in program
     assert "ink.tobytes().hex()" in program

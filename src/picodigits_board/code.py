@@ -71,7 +71,7 @@ try:
 
     net = network.Network(model)
     finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)
-    decider = decide.Decider(model.octave, model.min_confidence)
+    decider = decide.Decider(model.octave, model.min_confidence, model.rejects)
     if display:
         view = screen.Screen(display, picture, model.labels, model.ink_height, model.ink_width, TRANSPOSE)
     room = None
