@@ -14,7 +14,7 @@ bytes take. A traced cache model put the silicon 1 % (tight native loops) to 10 
 more on code that runs for the first time. Virtual milliseconds compare programs with each other; they are no
 measurement of silicon.
 
-**rp2040py 0.3.6 needs mending in five places**, all here:
+**rp2040py 0.3.6 needs mending in six places**, all here:
 
 - its PIO does not empty the FIFOs when SHIFTCTRL.FJOIN changes (RP2040 datasheet 3.5.4, the SDK's
   `pio_sm_clear_fifos`), which shifts every camera frame;
@@ -23,6 +23,7 @@ measurement of silicon.
 - it simulates a 16 MHz PWM edge by edge, at 50 times the cost of everything else;
 - a reset through the RESETS register does not reach I2C and SPI, so that CircuitPython finds the peripheral in use
   when it opens it a second time;
+- a reset leaves a DMA channel busy that waited for the camera, and it then carries on with the screen's bytes;
 - a zero-length I2C write, by which CircuitPython asks whether a device is there, is bit-banged on the pins and never
   gets to the I2C peripheral.
 """
@@ -210,6 +211,8 @@ class Board:
 
     def _on_watchdog(self) -> None:
         """The program asked for a reset: microcontroller.reset()."""
+        for channel in self._mcu.dma.channels:
+            channel.abort()
         self._mcu.enter_reset(from_watchdog=True)
         self._mcu.leave_reset()
 
