@@ -187,7 +187,7 @@ def _draw() -> Image.Image:
     Bundled digits of test writers, one level of care a row and digit.
     """
     test = datasets.load("digits", "test")
-    ours = modelfile.find("fast" if "fast" in modelfile.pretrained() else "mlp")
+    ours = modelfile.find("fast")
     readers = [NumpyExecutor(modelfile.find("article")), NumpyExecutor(ours)]
     chosen = [int(np.flatnonzero(test.labels == digit)[5]) for digit in (2, 4, 7)]
     columns = ("frame", "the article's ink", "green, pooled", "paper", "darkness", "ink")

@@ -25,8 +25,6 @@ Milliseconds are an estimate for the Pico under CircuitPython; [the bench](bench
 """
 SAYS = {
     "article": "What the article trained: LinearSVC at 12x12, no camera simulation, a fixed crop. The baseline.",
-    "linear": "A linear model behind our preprocessing: what finding, flattening and straightening are worth alone.",
-    "mlp": "One hidden layer, trained with scikit-learn: what can be had without PyTorch.",
     "tiny": "Under 2 KB of weights.",
     "fast": "The default on the board: what fits into about 35 ms under CircuitPython.",
     "best": "The default on the PC: the most accurate one, for boards that may take their time.",

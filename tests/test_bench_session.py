@@ -84,7 +84,7 @@ def test_the_demo_lets_the_emulated_pico_read_too(tmp_path: Path, firmware: firm
 @pytest.mark.firmware
 @pytest.mark.slow
 def test_board_and_pc_agree_on_ten_frames_through_the_whole_camera_path(firmware: firmware_files.Firmware) -> None:
-    done = session.run_model(modelfile.find("mlp"), (), (0, 4, 5, 8, 9), frames_each=2, seed=1)
+    done = session.run_model(modelfile.find("fast"), (), (0, 4, 5, 8, 9), frames_each=2, seed=1)
     assert len(done.result.frames) == 10
     assert all({"ink", "scores", "confidence"} <= frame.values.keys() for frame in done.result.frames)
     assert done.differ == 0, done.readings

@@ -256,7 +256,7 @@ def test_classify_reads_with_the_model_that_is_the_default(
     picodigits: Picodigits, frames_npy: Path, photographs: np.ndarray, tmp_path: Path
 ) -> None:
     picodigits("classify", frames_npy, "--out", "p.npy").went_well()
-    np.testing.assert_array_equal(np.load(tmp_path / "p.npy"), expected("mlp", photographs))
+    np.testing.assert_array_equal(np.load(tmp_path / "p.npy"), expected("best", photographs))
 
 
 def test_classify_without_out_prints_a_line_a_frame(
@@ -535,7 +535,7 @@ def test_a_contact_sheet_is_a_png_that_replaces_an_older_one(
         (["train", "article", "--data", "digts"], ["got 'digts'"]),
         (["train", "linear"], ["mnist: got none of its files"]),
         (["export", "cmpact", "--model", MODEL], ["target: got cmpact, need one of m2cgen, compact"]),
-        (["export", "m2cgen", "--model", "mlp"], ["got a network of 2 layers", "Use the target compact"]),
+        (["export", "m2cgen", "--model", "fast"], ["got a network of 5 layers"]),
     ],
     ids=lambda value: " ".join(value[:4]) if len(value) > 1 else "",
 )
@@ -545,7 +545,7 @@ def test_a_name_that_is_not_known_is_refused(words: list[str], parts: list[str],
 
 def test_a_data_folder_that_does_not_exist_is_named(picodigits: Picodigits, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(datasets.DATA_VARIABLE, "/no/such")
-    for words in (["data", "show", "mnist"], ["evaluate", "mlp", "--data", "mnist"], ["train", "article-mnist"]):
+    for words in (["data", "show", "mnist"], ["evaluate", "fast", "--data", "mnist"], ["train", "article-mnist"]):
         picodigits(*words).was_refused("PICODIGITS_DATA: got no such folder at /no/such")
 
 

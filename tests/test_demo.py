@@ -51,5 +51,5 @@ def test_the_lcd_picture_of_a_frame_is_128_by_160(tmp_path: Path) -> None:
     frame = np.full((60, 80, 3), 220, np.uint8)
     frame[10:50, 38:42] = 20
     Image.fromarray(frame).save(tmp_path / "one.png")
-    picture = demo.lcd_picture(modelfile.find("mlp"), load_frames(tmp_path / "one.png").frames[0])
+    picture = demo.lcd_picture(modelfile.find("fast"), load_frames(tmp_path / "one.png").frames[0])
     assert picture.size == (128, 160)

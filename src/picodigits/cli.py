@@ -162,7 +162,7 @@ def common(
 @app.command(epilog=_examples("demo", "demo --count 20 --care studio --out studio"))
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("demo"),
-    model: ModelName = "mlp",
+    model: ModelName = "fast",
     count: Annotated[int, typer.Option(min=1, max=200, help="Digits to read.")] = 12,
     care: Annotated[Care, typer.Option(help="How carefully the pictures are taken.")] = "desk",
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Another seed, other digits.")] = 0,
@@ -277,10 +277,11 @@ def data_show(
         "train article",
         "train linear --data digits --out mine.pdm",
         "train mlp --data folder:letters --out letters.pdm",
+        "train fast --data mnist --data strokes --out mine.pdm",
     )
 )
 def train(
-    recipe: Annotated[str, typer.Argument(help="article, article-mnist, linear or mlp.")] = "article",
+    recipe: Annotated[str, typer.Argument(help="article, article-mnist, linear, mlp, tiny, fast or best.")] = "article",
     out: Annotated[Path | None, typer.Option(help="The model file to write. Default: RECIPE.pdm")] = None,
     data: Annotated[
         list[str] | None,
@@ -298,6 +299,8 @@ def train(
     **article**: LinearSVC on scikit-learn's digits at 12x12, as the article (seconds).
     **article-mnist**: the same on MNIST. **linear**: a linear model behind our preprocessing, trained on simulated
     camera frames. **mlp**: the same with a hidden layer (minutes).
+    **tiny**, **fast**, **best**: convolutional networks in integers (a quarter of an hour to an hour and a half;
+    `pip install picodigits[train]`). A training that was stopped goes on where it was.
     """
     from picodigits.training import recipes
 
@@ -366,8 +369,8 @@ def calibrate(
 
 @app.command(
     epilog=_examples(
-        "evaluate mlp",
-        "evaluate mlp --limit 200",
+        "evaluate fast",
+        "evaluate fast --limit 200",
         "evaluate mine.pdm --data mnist --level desk --limit 0 --out mine",
         "evaluate mine.pdm --data no-digit",
         "evaluate mine.pdm --data frames:captured --no-decline",
@@ -433,7 +436,7 @@ def evaluate(
 )
 def classify(
     inputs: Annotated[list[Path], typer.Argument(help="Frames (.npy, raw), pictures (PNG, JPEG), or folders of them.")],
-    model: ModelName = "mlp",
+    model: ModelName = "best",
     no_decline: Annotated[bool, typer.Option("--no-decline", help="Always name a class, however unsure.")] = False,
     multi: Annotated[
         int, typer.Option("--multi", min=1, max=4, help="Read up to so many digits side by side, left to right.")
@@ -508,18 +511,21 @@ def _classify_rows(
 @app.command(epilog=_examples("export circuitpython", "export m2cgen --model article --out svm"))
 def export(
     target: Annotated[str, typer.Argument(help="m2cgen, compact or circuitpython.")],
-    model: ModelName = "mlp",
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="A model's name or file. Default: fast for circuitpython, else article."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write into. Default: TARGET-MODEL")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that this command did not write.")] = False,
 ) -> None:
     """Turn a model file into what a board can run, with a proof that it reads the same.
 
     **m2cgen**: the article's way, svm.py and svm_min.py (linear models). **compact**: one small pure Python file of
-    our own. **circuitpython**: everything that belongs on the CIRCUITPY drive.
+    our own (dense layers). **circuitpython**: everything that belongs on the CIRCUITPY drive.
     """
     from picodigits import export as exports
 
-    loaded = modelfile.find(model)
+    loaded = modelfile.find(model or "fast" if target == "circuitpython" else "article")
     result = exports.export(target, loaded, out or Path(f"{target}-{loaded.name}"), force=force)
     table = Table(f"written to {result.folder}", "bytes")
     for name, size in result.files.items():
@@ -549,7 +555,7 @@ def bench_run(
     digit: Annotated[
         list[int] | None, typer.Option(min=0, max=9, help="A handwritten digit, photographed. May repeat. Default: 5")
     ] = None,
-    model: ModelName = "mlp",
+    model: ModelName = "fast",
     firmware: Firmware = None,
     out: BenchOut = Path("bench"),
     frames_each: Annotated[int, typer.Option(min=1, max=1000, help="Frames that the board takes of each picture.")] = 3,
@@ -615,7 +621,7 @@ def bench_fault(
 
 @bench_app.command("serve", epilog=_examples("bench serve", "bench serve --kind tcp"))
 def bench_serve(
-    model: ModelName = "mlp",
+    model: ModelName = "fast",
     firmware: Firmware = None,
     kind: Annotated[Literal["auto", "pty", "tcp"], typer.Option(help="What other programs open.")] = "auto",
     seconds: Annotated[float, typer.Option(min=0, help="Stop after so long; 0: run until Ctrl-C.")] = 0,
@@ -633,7 +639,7 @@ def bench_serve(
         port.wait(seconds or None)
 
 
-@bench_app.command("report", epilog=_examples("bench report", "bench report --model mlp --out benchmarks"))
+@bench_app.command("report", epilog=_examples("bench report", "bench report --model fast --out benchmarks"))
 def bench_report(
     model: Annotated[list[str] | None, typer.Option("--model", help="Only these. May repeat. Default: all.")] = None,
     firmware: Firmware = None,
@@ -655,7 +661,7 @@ def bench_report(
     _say(f"Table: {paths[0]}, plot: {paths[1]}")
 
 
-@app.command(epilog=_examples("describe mlp", "describe mine.pdm"))
+@app.command(epilog=_examples("describe fast", "describe mine.pdm"))
 def describe(
     model: Annotated[str, typer.Argument(help="A pretrained model's name, or a model file (.pdm).")],
 ) -> None:

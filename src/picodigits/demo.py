@@ -25,7 +25,7 @@ from picodigits.export import circuitpy_files
 from picodigits_board.modelfile import Model
 from picodigits_board.preprocess import STATUS_NAMES
 
-MODEL = "mlp"
+MODEL = "fast"
 ON_BENCH = 3  # digits that the emulated Pico reads too: about a minute
 FRAMES_EACH = 2  # frames that it takes of each
 SHEET = "demo.png"

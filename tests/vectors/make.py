@@ -4,7 +4,7 @@
 
 writes tests/vectors/golden.npz. Run it only when preprocessing is meant to change: then give it a new id in
 picodigits_board/preprocess.py, train the models again, and commit both. The frames are simulated photographs of
-scikit-learn's digits at both levels of care, and frames that are hard on the arithmetic: noise, blank paper, dark,
+scikit-learn's digits at three levels of care, and frames that are hard on the arithmetic: noise, blank paper, dark,
 all black, all white, a tiny digit, digits at each border.
 """
 
@@ -20,7 +20,7 @@ from picodigits.executors import NumpyExecutor
 from picodigits.frames import encode
 
 GOLDEN = Path(__file__).with_name("golden.npz")
-MODELS = ("article", "linear", "mlp")
+MODELS = ("article", "fast", "best")
 
 
 def frames() -> NDArray[np.uint16]:
@@ -28,9 +28,12 @@ def frames() -> NDArray[np.uint16]:
     rng = np.random.default_rng(20)
     images = datasets.load("digits", "test").images[:24]
     desk, studio = camera.photograph(images[:16], "desk", seed=5), camera.photograph(images[16:], "studio", seed=5)
+    hard = camera.photograph(images[:16], "hard", seed=5)
+    two = camera.no_digit("two digits", 3, "desk", seed=5, digits=images)
     grey = np.full((60, 80, 3), 200.0)
     sheets = [grey + rng.normal(0, 2, grey.shape), grey * 0.1, grey * 0, grey * 0 + 255]
     for top, left, size in (
+        (25, 30, 9),
         (0, 30, 30),
         (30, 30, 30),
         (15, 0, 30),
@@ -45,7 +48,7 @@ def frames() -> NDArray[np.uint16]:
         sheets.append(sheet)
     drawn = encode(np.stack(sheets).clip(0, 255).astype(np.uint8))
     noise = rng.integers(0, 65536, (5, 60, 80)).astype(np.uint16)
-    return np.concatenate([desk, studio, drawn, noise])
+    return np.concatenate([desk, studio, hard, two, drawn, noise])
 
 
 def outcomes(taken: NDArray[np.uint16]) -> dict[str, NDArray[np.generic]]:

@@ -26,7 +26,7 @@ from picodigits.training.dense import Inks, Labels, Progress, fit_mlp, fit_svm
 from picodigits_board import preprocess
 from picodigits_board.decide import likelihoods
 
-HELD_BACK = 10  # every tenth image calibrates the confidence; of networks, which are trained once, see `calibration`
+HELD_BACK = 10  # every tenth image calibrates the confidence of a model without a camera; of others see `calibration`
 MAX_DECLINED = 0.02  # of the held-back samples that are read right, at most this part is declined
 MIN_PHOTOGRAPHS = 40_000  # of a small dataset more are taken, up to about as many
 _MARKS = 20_000  # letters, scribbles and digits of which frames without a digit are made
@@ -134,18 +134,17 @@ def train(recipe: Recipe, datasets: Sequence[Dataset], progress: Progress, *, se
         _pytorch(recipe)  # before the long work
     samples = inks_of(recipe, datasets, progress, seed=seed)
     inks, labels = samples.inks, samples.labels
-    network = recipe.kind == "network"
-    held = samples.numbers % (calibration.HELD_BACK if network else HELD_BACK) == 0
+    held = samples.numbers % (calibration.HELD_BACK if recipe.cares else HELD_BACK) == 0
     lacking = [name for label, name in enumerate(names) if label not in labels[~held]]
     if lacking:
         raise TrainingError(
             f"training data: got too few samples of {' '.join(lacking)} in which a digit was found, need some of every "
             "class beside those held back to calibrate. Add samples."
         )
-    if network:
-        _, layers = _fit(recipe, inks[~held], labels[~held], progress, seed, len(names))
+    if recipe.cares:
+        estimator, layers = _fit(recipe, inks[~held], labels[~held], progress, seed, len(names))
         data = calibration.recalibrate(_pack(recipe, names, layers, 1, 0), datasets, progress)
-        return Trained(data, None, len(inks))
+        return Trained(data, estimator, len(inks))
     progress("calibrating", 0, 2)
     quiet: Progress = lambda stage, done, total: None  # noqa: E731
     _, layers = _fit(recipe, inks[~held], labels[~held], quiet, seed, len(names))
@@ -237,7 +236,8 @@ def calibrate(scores: NDArray[np.int32], labels: Labels) -> tuple[int, int]:
     """The octave under which the likelihoods fit best, and the confidence below which to decline.
 
     scores (N, classes), of samples that the model was not trained on; labels (N,). The confidence is the highest that
-    declines at most MAX_DECLINED of the samples read right. Networks are calibrated by `calibration.recalibrate`.
+    declines at most MAX_DECLINED of the samples read right. Models behind the camera are
+    calibrated by `calibration.recalibrate`.
     """
     octave = calibration.fit_octave(scores, labels)
     right = scores.argmax(axis=1) == labels
