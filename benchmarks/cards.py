@@ -27,7 +27,7 @@ SAYS = {
     "article": "What the article trained: LinearSVC at 12x12, no camera simulation, a fixed crop. The baseline.",
     "tiny": "Under 2 KB of weights.",
     "fast": "The default on the board: what fits into about 35 ms under CircuitPython.",
-    "best": "The default on the PC: the most accurate one, for boards that may take their time.",
+    "best": "The default on the PC: the most accurate one.",
 }
 LICENCES = {
     "mnist": "MNIST (Y. LeCun, C. Cortes, C. Burges; CC BY-SA 3.0)",
@@ -62,6 +62,11 @@ def _card(name: str, rows: list[dict[str, str]]) -> str:
         f"- network: {modelfile.chain(model)}; ink {model.ink_height}x{model.ink_width} behind `{model.preprocess_id}`",
         f"- {len(model.data)} bytes of file, {model.ram_bytes} bytes of heap beside it, "
         f"{modelfile.macs(model)} multiply-accumulates, about {modelfile.network_ms(model):.0f} ms",
+        *(
+            []
+            if modelfile.fits_board(model)
+            else ["- too large for the board's heap beside the screen as yet: a PC's model"]
+        ),
         f"- made by `picodigits train {name}`, {_training(recipe)}; CRC32 {crc:08x}",
         f"- handwriting: {'; '.join(LICENCES[data] for data in recipe.data)}",
         "",

@@ -20,6 +20,7 @@ from picodigits_board import modelfile as layout
 
 SUFFIX = ".pdm"
 MAX_FILE_BYTES = 1 << 24  # far more than a Pico's flash: what is larger is no model
+BOARD_ROOM = 60_000  # bytes of file and buffers together that fit beside program and screen; 27 KB did, 75 KB did not
 MAX_SHIFT = 24  # bits: an accumulator has no more
 # Costs on the Pico, microseconds; measured on CircuitPython 10.0.0, rp2040py 0.3.6, 125 MHz.
 DOT_US_PER_MAC = 1.9  # a dense layer by np.dot
@@ -291,6 +292,11 @@ def need_new(path: Path, force: bool) -> None:
         raise ModelFileError(
             f"{path}: got an existing file, need a new name. Choose another --out, or overwrite it with --force."
         )
+
+
+def fits_board(model: layout.Model) -> bool:
+    """Whether a Pico has room for the model beside program and screen."""
+    return len(model.data) + model.ram_bytes <= BOARD_ROOM
 
 
 def macs(model: layout.Model) -> int:

@@ -6,12 +6,10 @@ What can be set in settings.toml stands in picodigits_board/settings.py, the wir
 from __future__ import annotations
 
 import gc
-import os
 import time
 
 import displayio
 
-room = bytearray(61440)  # kept free of what is read in below, so that one large block is left in the end
 picture = displayio.Bitmap(80, 60, 65536)  # of what stays, the largest first
 
 from picodigits_board import display as lcd  # noqa: E402
@@ -63,19 +61,16 @@ try:
     camera = open_camera(picture, SETTINGS, complain)
     if display:
         display.camera(picture, TRANSPOSE)  # something to look at, while the rest is read in
-    from picodigits_board import modelfile
+    from picodigits_board import decide, modelfile, network, preprocess, screen, stages
 
-    room = room if os.stat(SETTINGS["MODEL"])[6] <= 16384 else None
+    gc.collect()
     model = modelfile.load(SETTINGS["MODEL"])
-    from picodigits_board import decide, network, preprocess, screen, stages
-
-    net = network.Network(model)
     finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)
     decider = decide.Decider(model.octave, model.min_confidence, model.rejects)
     if display:
         view = screen.Screen(display, picture, model.labels, model.ink_height, model.ink_width, TRANSPOSE)
-    room = None
     gc.collect()
+    net = network.Network(model)
     cost = stages.Stages(bool(SETTINGS["TRACE"]))
     while True:
         try:

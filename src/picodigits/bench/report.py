@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from picodigits import camera, datasets, evaluation, modelfile
 from picodigits.bench import firmware as firmware_files
 from picodigits.bench.run import CLOCK_COVERS, BenchResult, run
+from picodigits.errors import BenchError
 from picodigits.export import circuitpy_files, estimator_source, minified
 from picodigits.export.bundle import library_files
 from picodigits.frames import write_atomically
@@ -59,12 +60,13 @@ def measure(
     progress: Progress = lambda stage, done, total: None,
     quick: bool = False,
 ) -> list[Row]:
-    """Run the article's program and each of `models` (default: all that ship). Raises what `run` raises."""
+    """Run the article's program and each of `models` (default: all that ship and fit). Raises what `run` raises."""
     firmware = firmware or firmware_files.find()
     test = datasets.load("digits", "test")
     pictures = camera.photograph(test.first_of_each(1).images[:PICTURES], "desk", seed=SEED)
     rows = []
-    names = [ARTICLE_PROGRAM, *(models if models is not None else modelfile.pretrained())]
+    fitting = [name for name in modelfile.pretrained() if modelfile.fits_board(modelfile.find(name))]
+    names = [ARTICLE_PROGRAM, *(fitting if models is None else models)]
     for done, name in enumerate(names):
         progress("programs", done, len(names))
 
@@ -107,6 +109,8 @@ def as_the_article_mounts_it(frame: NDArray[np.uint16]) -> NDArray[np.uint16]:
 
 
 def _row(name: str, result: BenchResult, size: int, right_percent: float) -> Row:
+    if len(result.frames) < 2:
+        raise BenchError(f"{name}: got no reading, the board said: {'; '.join(dict.fromkeys(result.errors))}")
     mean = result.mean_ms()
     return Row(
         program=name,
