@@ -525,7 +525,7 @@ def export(
     """
     from picodigits import export as exports
 
-    loaded = modelfile.find(model or "fast" if target == "circuitpython" else "article")
+    loaded = modelfile.find(model or ("fast" if target == "circuitpython" else "article"))
     result = exports.export(target, loaded, out or Path(f"{target}-{loaded.name}"), force=force)
     table = Table(f"written to {result.folder}", "bytes")
     for name, size in result.files.items():

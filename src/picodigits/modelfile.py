@@ -296,7 +296,7 @@ def need_new(path: Path, force: bool) -> None:
 
 def fits_board(model: layout.Model) -> bool:
     """Whether a Pico has room for the model beside program and screen."""
-    return len(model.data) + model.ram_bytes <= BOARD_ROOM
+    return bool(len(model.data) + model.ram_bytes <= BOARD_ROOM)
 
 
 def macs(model: layout.Model) -> int:
