@@ -70,7 +70,7 @@ def test_the_committed_report_is_about_the_models_that_ship() -> None:
         assert int(row["bytes"]) == len(modelfile.find(row["program"]).data), "measure again: picodigits bench report"
     with (ROOT / "benchmarks" / "accuracy.csv").open(encoding="utf-8") as file:
         accuracy = {
-            row["model"]: row for row in csv.DictReader(file) if (row["data"], row["care"]) == ("digits", "desk")
+            row["model"]: row for row in csv.DictReader(file) if (row["source"], row["level"]) == ("digits", "desk")
         }
     for row in rows[1:]:
         assert float(row["right_percent"]) == float(accuracy[row["program"]]["right_percent"])
