@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
@@ -61,11 +62,76 @@ def test_training_and_test_share_no_glyph_and_no_kind_of_scribble() -> None:
     assert not set(writers._SCRIBBLES["train"]) & set(writers._SCRIBBLES["test"])
 
 
+def test_the_held_out_glyphs_and_scribbles_stay_what_they_are() -> None:
+    """Figures measured on them stay comparable: change the checksum with every figure, or not at all."""
+    held_out = repr([*writers._GLYPHS["test"].items(), *(kind.__name__ for kind in writers._SCRIBBLES["test"])])
+    assert zlib.crc32(held_out.encode()) == 0xCF346A8B
+
+
+def traces(glyphs: Iterable[str]) -> list[NDArray[np.float64]]:
+    return [writers._traced(writers._strokes(glyph), 0.9, 0.05) for glyph in glyphs]
+
+
+def apart(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Mean distance of the points of two signs, the larger of both ways, in sides of their square."""
+    gaps = np.hypot(*np.moveaxis(a[:, None] - b, -1, 0))
+    return float(max(gaps.min(axis=0).mean(), gaps.min(axis=1).mean()))
+
+
+def test_no_glyph_of_training_is_one_of_the_test_under_another_name() -> None:
+    test = traces(writers._GLYPHS["test"].values())
+    for name, trace in zip(writers._GLYPHS["train"], traces(writers._GLYPHS["train"].values()), strict=True):
+        assert min(apart(trace, other) for other in test) > 0.03, name
+
+
+def other_writers_digits() -> list[NDArray[np.float64]]:
+    hands = [(label, writers._Hand(17, label, number)) for label in range(10) for number in range(30)]
+    return [
+        writers._traced(writers._BUILD[label](hand), hand.between(*writers._ASPECT[label]), hand.lean)
+        for label, hand in hands
+    ]
+
+
+def test_digits_of_nearly_all_other_writers_are_near_a_reserved_one() -> None:
+    assert np.mean([writers._near(trace, writers._APART) for trace in other_writers_digits()]) > 0.97
+
+
+def test_invented_signs_stay_off_digits_and_the_glyphs_of_the_test() -> None:
+    digits = other_writers_digits()
+    test = traces(writers._GLYPHS["test"].values())
+    for number in range(60):
+        hand = writers._Hand(18, number)
+        strokes, aspect = writers._invented(hand)
+        sign = writers._traced(strokes, aspect, hand.lean / 2)
+        assert min(apart(sign, digit) for digit in digits) > 0.06
+        assert min(apart(sign, glyph) for glyph in test) > 0.05
+        assert np.ptp(sign, axis=0).min() > 0.4
+
+
+def test_invented_signs_differ_from_each_other() -> None:
+    hands = [writers._Hand(19, number) for number in range(40)]
+    signs = [writers._traced(*writers._invented(hand), 0.0) for hand in hands]
+    nearest = [min(apart(a, b) for b in signs if b is not a) for a in signs]
+    assert np.median(nearest) > 0.05
+
+
+def test_about_half_of_the_training_letters_are_invented_and_none_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    invented = writers._invented
+    monkeypatch.setattr(writers, "_invented", lambda hand: made.append(hand) or invented(hand))
+    writers.letters(100, seed=6, group="train")
+    assert 30 < len(made) < 70
+    made.clear()
+    writers.letters(100, seed=6, group="test")
+    assert not made
+
+
 def test_the_two_groups_differ_by_writer_too() -> None:
     # The same kinds for both: then only the writers differ.
     only = {"train": {"plus": "04 84|40 48"}, "test": {"plus": "04 84|40 48"}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writers, "_GLYPHS", only)
+        patch.setattr(writers, "_INVENTED", 0.0)
         train, test = (writers.letters(20, seed=5, group=group) for group in ("train", "test"))  # type: ignore[arg-type]
     assert (train != test).any(axis=(1, 2)).all()
 
@@ -135,11 +201,15 @@ def test_a_small_classifier_that_saw_other_writers_reads_the_digits() -> None:
     assert model.score(flat(writers.digits(test, seed=22)), test) > 0.9
 
 
-def test_at_least_three_hundred_pictures_a_second() -> None:
-    """Measured: 1 400 on one core; the bound leaves room for a busy machine."""
+def test_at_least_three_hundred_digits_and_two_hundred_letters_a_second() -> None:
+    """Measured: 1 400 and 900 on one core; the bounds leave room for a busy machine."""
     begin = time.process_time()
     writers.digits(EACH, seed=1)
     assert time.process_time() - begin < len(EACH) / 300
+    writers._reserved()  # made once, in 0.2 s
+    begin = time.process_time()
+    writers.letters(200, seed=1)
+    assert time.process_time() - begin < 1
 
 
 def test_no_labels_make_no_pictures() -> None:

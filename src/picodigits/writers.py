@@ -596,10 +596,14 @@ def digits(
 
 # --- what is no digit -------------------------------------------------------------------------------------
 
+_GLYPH_ASPECT = (0.6, 1.25)  # width of the box as a part of its height
+
 # Each stroke is a row of points "xy" on a grid of 0 to 9, y down; "~" before it: a smooth curve, else straight lines.
-# Left out is what can pass for a digit: B D G I J L O Q S Z a b d g i l o q s y z $ & and an inverted V.
+# Left out is what can pass for a digit, B D G I J L O Q S Z a b d g i l o q s y z $ & and an inverted V, and out of
+# "train" what is a glyph of "test" in another alphabet.
 _GLYPHS: dict[Group, dict[str, str]] = {
     "train": {
+        # Latin
         "A": "09 40 89|26 66",
         "C": "~81 40 04 48 88",
         "E": "70 00 09 79|04 64",
@@ -609,28 +613,114 @@ _GLYPHS: dict[Group, dict[str, str]] = {
         "M": "09 10 45 80 99",
         "R": "00 09|~00 50 72 54 04|34 79",
         "T": "00 80|40 49",
+        "U": "~00 03 07 39 77 73 70",
         "V": "00 49 80",
         "W": "00 29 43 69 90",
         "X": "00 89|80 09",
+        "Y": "00 44 80|44 49",
+        "AE": "09 50 59 89|50 80|54 74|26 56",
+        "A umlaut": "09 42 89|26 66|20 21|60 61",
+        "C cedilla": "~70 30 03 36 76|46 48 29",
         "h": "00 09|~05 34 65 69",
+        "k": "00 09|63 06|26 69",
         "m": "03 09|~05 23 44 49|~45 63 84 89",
         "n": "03 09|~05 33 64 69",
         "r": "03 09|~05 33 64",
         "t": "~30 36 49 78|03 73",
         "u": "~03 07 39 66|63 69",
-        "plus": "04 84|40 48",
-        "equals": "03 83|06 86",
-        "question": "~02 30 72 44 46|48 49",
-        "hash": "30 19|70 59|03 93|06 86",
-        "heart": "~43 20 02 49|~43 70 82 49",
-        "star": "29 50 89 03 93 29",
-        "check": "05 39 90",
-        "triangle": "40 09 89 40",
-        "crossed square": "00 90 99 09 00 99",
-        "house": "04 40 84 89 09 04 84",
+        "u umlaut": "~04 07 39 66|64 69|20 21|50 51",
+        # Greek and Cyrillic
+        "Gamma": "80 00 09",
+        "Xi": "00 80|24 64|09 89",
+        "Phi": "40 49|~42 04 47 84 42",
+        "Psi": "40 49|~00 04 46 84 80",
+        "Omega": "09 29|~29 06 03 40 83 86 69|69 89",
+        "mu": "02 09|~02 06 36 65|62 66 87",
+        "omega": "~10 05 19 39 45 59 79 85 70",
         "Zhe": "40 49|00 89|80 09",
+        "De": "09 07 87 89|17 40 77",
+        "Ya": "89 80|~80 30 12 34 84|44 09",
+        "Tse": "00 07 87 89|70 77",
+        "Dzhe": "00 07 77 70|37 39",
+        "Yus": "00 80 44 00|44 49|44 09|44 89",
+        # other scripts
+        "alef": "00 89|~80 73 54|~35 16 09",
         "big": "03 93|~50 45 09|44 99",
         "middle": "01 91 96 06 01|50 59",
+        "king": "00 80|04 84|09 89|40 49",
+        "earth": "14 74|09 89|40 49",
+        "writing": "40 42|02 82|62 09|22 89",
+        "sky": "00 80|03 83|43 09|43 89",
+        "small": "40 49 38|23 07|63 87",
+        "up": "40 49|44 74|09 89",
+        "down": "00 90|40 49|43 75",
+        "water": "40 49 38|~04 34 08|~83 54 89",
+        "fire": "12 24|82 65|~40 45 09|45 89",
+        "woman": "~40 15 37 89|~63 56 09|03 93",
+        "ki": "02 81|05 84|30 59",
+        "mo": "10 70|04 84|30 38 58 79",
+        "sa": "03 93|30 36|70 75 49",
+        "mi": "10 72|14 76|08 79",
+        "shi": "10 32|05 27|09 59 83",
+        "pieup": "00 09 79 70|05 75",
+        "jieut": "00 80|40 09|40 89",
+        "yo": "30 38|60 68|08 98",
+        "algiz": "40 49|00 43 80",
+        "othala": "09 63 40 23 89",
+        "dagaz": "00 09 80 89 00",
+        "mannaz": "09 00 84|89 80 04",
+        "tiwaz": "40 49|03 40 83",
+        "ansuz": "00 09|00 63|04 67",
+        # arithmetic and punctuation
+        "plus": "04 84|40 48",
+        "equals": "03 83|06 86",
+        "plus or minus": "03 83|40 46|09 89",
+        "not equal": "03 83|06 86|60 29",
+        "about": "~02 20 42 64 81|~06 25 47 69 86",
+        "less": "80 04 88",
+        "less or equal": "70 03 76|09 79",
+        "root": "05 15 39 60 90",
+        "for all": "00 49 80|14 74",
+        "circled times": "~40 12 04 17 49 76 84 71 40|11 77|71 17",
+        "turnstile": "00 09|05 85",
+        "question": "~02 30 72 44 46|48 49",
+        "hash": "30 19|70 59|03 93|06 86",
+        "dagger": "40 49|12 72",
+        "double dagger": "40 49|12 72|16 76",
+        "right bracket": "00 60 69 09",
+        "left arrow": "04 94|31 04 37",
+        "down arrow": "40 49|06 49 86",
+        "check": "05 39 90",
+        "yen": "00 44 80|44 49|15 75|17 77",
+        "cent": "~72 42 15 48 78|50 59",
+        "won": "00 29 43 69 90|04 94",
+        # shapes
+        "heart": "~43 20 02 49|~43 70 82 49",
+        "star": "29 50 89 03 93 29",
+        "six-pointed star": "40 07 87 40|02 82 49 02",
+        "triangle": "40 09 89 40",
+        "triangle on its tip": "00 90 49 00",
+        "two triangles": "40 09 89 40|44 27 67 44",
+        "crossed square": "00 90 99 09 00 99",
+        "two squares": "00 90 99 09 00|33 63 66 36 33",
+        "crossed diamond": "40 04 49 84 40|04 84",
+        "cross": "30 60 63 93 96 66 69 39 36 06 03 33 30",
+        "clover": "~44 20 60 44 82 86 44 68 28 44 06 02 44",
+        "house": "04 40 84 89 09 04 84",
+        "tent": "40 09 89 40|40 49",
+        "castle": "09 01 11 13 43 41 51 53 83 81 91 99 09",
+        "crown": "09 01 34 50 64 91 99 09",
+        "boat": "06 19 69 86 06|40 46|40 75 45",
+        "anchor": "~40 51 42 31 40|42 49|14 74|~06 28 49 68 86",
+        "ladder": "00 09|60 69|03 63|06 66",
+        "fence": "00 09|30 39|60 69|03 63|06 66",
+        "comb": "02 92|02 09|32 39|62 69|92 99",
+        "stairs": "09 06 36 33 63 60 90",
+        "broom": "40 45 09|39 45 59|45 89",
+        "hat": "07 97|27 22 62 67",
+        "bed": "00 09|05 95 99",
+        "wine glass": "00 44 80 00|44 48|28 68",
+        "eye": "~04 41 84|~04 47 84|~43 34 45 54 43",
         "notes": "~29 08 17 28|28 20 70 78|~79 58 67 78",
         "tree": "40 06 86 40|46 49",
     },
@@ -676,7 +766,8 @@ def letters(count: int, *, seed: int, first: int = 0, size: int = 64, group: Gro
     """Handwritten letters and signs that are no digit: (count, size, size) uint8, 0 = paper, 255 = full ink.
 
     seed, first, size  as in `digits`
-    group              "train" or "test": different glyphs by different writers
+    group              "train" or "test": different glyphs by different writers. Half of "train" is invented, a new
+                       sign for each picture, none of them like a digit or like a glyph of "test"
 
     Raises DatasetError for another group.
     """
@@ -685,9 +776,144 @@ def letters(count: int, *, seed: int, first: int = 0, size: int = 64, group: Gro
     out = np.zeros((count, size, size), np.uint8)
     for i in range(count):
         hand = _Hand(1, get_args(Group).index(group), seed, first + i)
-        strokes = _strokes(glyphs[hand.whole(0, len(glyphs) - 1)])
-        out[i] = _draw(hand, strokes, hand.between(0.6, 1.25), size, lean=hand.lean / 2)
+        if group == "train" and hand.chance(_INVENTED):
+            strokes, aspect = _invented(hand)
+        else:
+            strokes = _strokes(glyphs[hand.whole(0, len(glyphs) - 1)])
+            aspect = hand.between(*_GLYPH_ASPECT)
+        out[i] = _draw(hand, strokes, aspect, size, lean=hand.lean / 2)
     return out
+
+
+# --- invented signs ---------------------------------------------------------------------------------------
+
+_INVENTED = 0.5  # part of the letters of "train"
+_APART = 0.076  # of an invented sign from all that is reserved; of other writers' digits 99 % lie nearer than this
+_DOTS = 48  # points that stand for a sign when two are compared
+_CELLS = 24  # a side of the map of distances
+_TEMPLATES = 60  # writers of each digit
+_LOOK_ALIKES = (  # letters and signs that can pass for a digit, as in _GLYPHS
+    "00 09|~00 50 72 44 04|~44 75 67 59 09", "00 09|~00 40 73 76 49 09", "~81 40 04 48 88 85 55", "00 60|30 39|09 69",
+    "60 67|~67 49 17", "00 09 69", "~40 12 07 49 67 72 40", "~71 30 12 45 67 49 07", "00 70 09 79", "01 70|70 29",
+    "~60 32 15 38 69|60 69", "00 09|~05 34 65 58 09", "80 44 00|44 29", "00 44|80 29", "09 40 89", "09 42 79",
+    "00 70 79 09 00", "40 04 49 84 40", "~30 04 39", "~00 34 09", "~05 03 30 50 73 79", "~00 06 39 69 86 80",
+    *(f"{x}0 {9 - x}9" for x in range(10)), "00 40|40 49", "00 70 79", "00 70 09", "00 09|03 50",
+    "00 90 09 99 00", "40 49|09 89", "~40 62 44 22 40|44 49", "40 45|~45 67 49 27 45", "~40 72 45 12 40|24 09",
+)  # fmt: skip
+
+
+def _invented(h: _Hand) -> tuple[list[Stroke], float]:
+    """A sign that nobody uses, unlike every digit and every glyph of "test": its strokes and its aspect."""
+    while True:
+        strokes, aspect = _lattice_sign(h), h.between(*_GLYPH_ASPECT)
+        trace = _traced(strokes, aspect, h.lean / 2)
+        if np.ptp(trace, axis=0).min() > 0.4 and not _near(trace, _APART):  # a narrow one could be a one
+            return strokes, aspect
+
+
+def _lattice_sign(h: _Hand) -> list[Stroke]:
+    """One to four lines, curves and rings between the crossings of a lattice of 3x3 to 4x4.
+
+    Connected, as a part alone could be a digit; of three or more lines, one may stand apart now and then.
+    """
+    across, down = h.whole(2, 3), h.whole(2, 3)
+    strokes: list[Stroke] = []
+    used: Piece = []
+
+    def crossing(joined: float) -> Point:
+        """Of the lattice: one that is used already as often as `joined` says."""
+        if used and h.chance(joined):
+            return used[h.whole(0, len(used) - 1)]
+        return h.whole(0, across) / across, h.whole(0, down) / down
+
+    lines = 1 + h.one_of(0.2, 0.35, 0.3, 0.15)
+    for _ in range(lines):
+        points = [crossing(1.0 if lines < 3 else 0.9)]
+        for _ in range(h.whole(3, 4) if lines == 1 else 1 + h.one_of(0.45, 0.35, 0.2)):
+            point = crossing(0.2)
+            if point not in points:
+                points.append(point)
+        used += points
+        if len(points) == 1 or (lines > 1 and h.chance(0.05)):  # a ring or a dot
+            x, y = points[0]
+            r = 0.02 if h.chance(0.25) else h.between(0.1, 0.22)
+            strokes.append([_arc((x, y), (r, r), 0, 360)])
+        elif len(points) == 2:
+            (x, y), (u, v) = points
+            bow = h.between(0.15, 0.5) * (1 if h.chance(0.5) else -1) if h.chance(0.45) else 0.0
+            middle = ((x + u) / 2 + bow * (v - y), (y + v) / 2 - bow * (u - x))
+            strokes.append([[points[0], middle, points[1]] if bow else points])
+        else:
+            if h.chance(0.3):
+                points.append(points[0])
+            strokes.append([points] if h.chance(0.6) else _straight(*points))
+    if lines < 3 and h.chance(0.3) and any(x == 0.5 for x, _ in used):  # the same mirrored, joined in the middle
+        strokes += [[[(1 - x, y) for x, y in piece] for piece in stroke] for stroke in strokes]
+    return strokes
+
+
+def _traced(strokes: list[Stroke], aspect: float, lean: float) -> NDArray[np.float64]:
+    """(_DOTS, 2): points evenly along all strokes, in the middle of a square of side 1 that they just fit in."""
+    begins, steps = [], []
+    for stroke in strokes:
+        path = _path(stroke, np.array(_control(stroke)))
+        path = np.stack([path[:, 0] * aspect + lean * (0.5 - path[:, 1]), path[:, 1]], axis=1)
+        begins.append(path[:-1])
+        steps.append(np.diff(path, axis=0))
+    begin, step = np.concatenate(begins), np.concatenate(steps)
+    ends = np.cumsum(np.hypot(step[:, 0], step[:, 1]))
+    at = (np.arange(_DOTS) + 0.5) / _DOTS * ends[-1]
+    piece = np.searchsorted(ends, at)
+    back = ((ends[piece] - at) / np.diff(ends, prepend=0.0)[piece])[:, None]
+    points = begin[piece] + (1 - back) * step[piece]
+    low, high = points.min(axis=0), points.max(axis=0)
+    fitted: NDArray[np.float64] = 0.5 + (points - (low + high) / 2) / (high - low).max()
+    return fitted
+
+
+def _distances(points: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(_CELLS**2,): how far the middle of each cell of the square is from the nearest of the points."""
+    middles = (np.arange(_CELLS, dtype=np.float32) + 0.5) / _CELLS
+    x, y = ((points.astype(np.float32)[:, axis, None] - middles) ** 2 for axis in range(2))
+    nearest: NDArray[np.float32] = np.sqrt((y[:, :, None] + x[:, None, :]).min(axis=0)).ravel()
+    return nearest
+
+
+def _cells(points: NDArray[np.float64]) -> NDArray[np.intp]:
+    """(N,): the cell in which each of the points (N, 2) lies."""
+    cells = np.minimum((points * _CELLS).astype(np.intp), _CELLS - 1)
+    flat: NDArray[np.intp] = cells[:, 1] * _CELLS + cells[:, 0]
+    return flat
+
+
+@cache
+def _reserved() -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """What an invented sign is to stay off: digits by many hands, their look-alikes and the glyphs of "test".
+
+    (K, _CELLS**2) distances of every cell from each of them, (K, _DOTS) cells of their points.
+    """
+    traces = []
+    for label in range(10):
+        for number in range(_TEMPLATES):
+            hand = _Hand(3, label, number)
+            strokes = _BUILD[label](hand)
+            aspect = _ASPECT[label][0] + (1.5 - _ASPECT[label][0]) * number / (_TEMPLATES - 1)  # flat ones too
+            traces.append(_traced(strokes, aspect, hand.lean))
+    for text in (*_LOOK_ALIKES, *_GLYPHS["test"].values()):
+        for aspect in (0.5, 0.75, 1.0, 1.4):
+            for lean in (0.0, 0.25):
+                traces.append(_traced(_strokes(text), aspect, lean))
+    return np.array([_distances(trace) for trace in traces]), np.array([_cells(trace) for trace in traces])
+
+
+def _near(trace: NDArray[np.float64], distance: float) -> bool:
+    """Whether a reserved sign is nearer than `distance`, in sides of the square: mean of the points, both ways."""
+    distances, cells = _reserved()
+    there = np.flatnonzero(distances[:, _cells(trace)].mean(axis=1) < distance)
+    return there.size > 0 and bool((_distances(trace)[cells[there]].mean(axis=1) < distance).any())
+
+
+# --- scribbles --------------------------------------------------------------------------------------------
 
 
 def _straight(*points: Point) -> Stroke:
@@ -733,6 +959,27 @@ def _dots(h: _Hand) -> list[Stroke]:
     return [
         [[(x, y), (x + 0.01, y + 0.01)]] for x, y in ((h.between(0, 1), h.between(0, 1)) for _ in range(h.whole(3, 9)))
     ]
+
+
+def _crossing_lines(h: _Hand) -> list[Stroke]:
+    """Long lines at angles all round, near one point: at least three, as two can be a seven or a four."""
+    lines, first = h.whole(3, 6), h.between(0, 180)
+    strokes: list[Stroke] = []
+    for i in range(lines):
+        angle = math.radians(first + 180 * (i + h.between(-0.3, 0.3)) / lines)
+        x, y, off = math.cos(angle), math.sin(angle), h.between(-0.35, 0.35)
+        strokes.append([[(off * y - x, -off * x - y), (off * y + x, y - off * x)]])
+    return strokes
+
+
+def _rings(h: _Hand) -> list[Stroke]:
+    """Four to six rings, each with its middle on the rim of one before: a ring alone would be a zero."""
+    rings = [(0.0, 0.0, 0.3)]
+    for _ in range(h.whole(3, 5)):
+        x, y, radius = rings[h.whole(0, len(rings) - 1)]
+        angle = h.between(0, 6.28)
+        rings.append((x + radius * math.cos(angle), y + radius * math.sin(angle), h.between(0.12, 0.4)))
+    return [[_arc((x, y), (radius, radius * h.between(0.7, 1.2)), 0, 370)] for x, y, radius in rings]
 
 
 def _crossed_out(h: _Hand) -> list[Stroke]:
@@ -786,7 +1033,7 @@ def _blot(h: _Hand) -> list[Stroke]:
 
 
 _SCRIBBLES: dict[Group, tuple[Callable[[_Hand], list[Stroke]], ...]] = {
-    "train": (_wander, _zigzag, _spiral, _hatching, _lying_bar, _dots),
+    "train": (_wander, _zigzag, _spiral, _hatching, _lying_bar, _dots, _crossing_lines, _rings),
     "test": (_crossed_out, _coil, _burst, _flat_arc, _wave, _grid, _blot),
 }
 
@@ -794,8 +1041,8 @@ _SCRIBBLES: dict[Group, tuple[Callable[[_Hand], list[Stroke]], ...]] = {
 def scribbles(count: int, *, seed: int, first: int = 0, size: int = 64, group: Group = "train") -> NDArray[np.uint8]:
     """What a pen leaves that is neither digit nor letter: (count, size, size) uint8, 0 = paper, 255 = full ink.
 
-    "train": wandering lines, zigzags, spirals, hatching, lying bars, dots; "test": crossings-out, coils, bursts,
-    flat arcs, waves, grids, blots. `seed`, `first` and `size` as in `digits`.
+    "train": wandering lines, zigzags, spirals, hatching, lying bars, dots, lines across each other, rings; "test":
+    crossings-out, coils, bursts, flat arcs, waves, grids, blots. `seed`, `first` and `size` as in `digits`.
 
     Raises DatasetError for another group.
     """
