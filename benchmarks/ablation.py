@@ -10,12 +10,13 @@ differs is the ink alone. Reproducible: seeds are fixed, no timestamps. About si
 
 from __future__ import annotations
 
+import argparse
 import csv
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ TESTED_ON = 2000  # of each source at each level, at most
 CHUNK = 500
 
 Step = preprocess.Find | preprocess.Article
+PARTS_OF = preprocess.parts_of
 
 
 class OnePaper(preprocess.Find):
@@ -48,15 +50,13 @@ class OnePaper(preprocess.Find):
         return np.full_like(paper, int(np.median(paper)))
 
 
-class AllParts(preprocess.Find):
-    """All that is dark is the digit."""
-
-    def _look(self, frame: np.ndarray) -> tuple:
-        pooled, paper, parts = super()._look(frame)
-        if len(parts) > 1:
-            areas, tops, lefts, bottoms, rights = zip(*parts, strict=True)
-            parts = [(sum(areas), min(tops), min(lefts), max(bottoms), max(rights))]
-        return pooled, paper, parts
+def everything(rows: list[int], strong: list[int]) -> list[tuple[int, ...]]:
+    """All that is dark, as one part of those that `preprocess.parts_of` finds."""
+    parts = PARTS_OF(rows, strong)
+    if len(parts) > 1:
+        areas, tops, lefts, bottoms, rights, darks = zip(*parts, strict=True)
+        parts = [(sum(areas), min(tops), min(lefts), max(bottoms), max(rights), sum(darks))]
+    return parts
 
 
 class BlackOrWhite(preprocess.Find):
@@ -69,11 +69,11 @@ class BlackOrWhite(preprocess.Find):
 
 @dataclass(frozen=True)
 class Variant:
-    """A preprocessing: what makes it, and constants of `preprocess` that are others in it."""
+    """A preprocessing: what makes it, and names of `preprocess` that stand for something else in it."""
 
     name: str
     make: Callable[[], Step] = lambda: preprocess.Find(16, 16)
-    constants: dict[str, int] = field(default_factory=dict)
+    constants: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
     def step(self) -> Iterator[Step]:
@@ -91,17 +91,19 @@ class Variant:
 VARIANTS = (
     Variant("the article's central crop", lambda: preprocess.Article(12, 12)),
     Variant("one paper level for the frame", lambda: OnePaper(16, 16)),
-    Variant("all dark parts are the digit", lambda: AllParts(16, 16)),
+    Variant("all dark parts are the digit", constants={"parts_of": everything}),
     Variant("not straightened up", constants={"MAX_SHEAR": 0}),
     Variant("sampled from the pooled picture alone", constants={"FINE_SIZE": 0}),
     Variant("black or white ink", lambda: BlackOrWhite(16, 16)),
-    Variant("find-2"),
+    Variant("find-3"),
 )
 
 
 def main() -> None:
     """Measure and write, and draw."""
-    if "--picture" not in sys.argv[1:]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--picture", action="store_true", help="only draw the picture, measure nothing")
+    if not parser.parse_args().picture:
         _write(_measure())
         print(OUT)
     _draw().save(PICTURE)

@@ -7,6 +7,7 @@ Takes a second. Run it after accuracy.py; tests/test_docs.py checks that the car
 
 from __future__ import annotations
 
+import argparse
 import csv
 import struct
 from pathlib import Path
@@ -40,6 +41,7 @@ LEVELS = ("clean", "studio", "desk", "hard")
 
 def main() -> None:
     """Write the cards."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     OUT.write_text(cards(), encoding="utf-8")
     print(OUT)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import adafruit_st7735r
 import numpy as np
 import pytest
 
 from picodigits.bench import st7735r
 from picodigits.bench.st7735r import ST7735R
 from picodigits.errors import BenchError
+
+adafruit_st7735r = pytest.importorskip("adafruit_st7735r", reason="needs the extra 'bench'")
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)

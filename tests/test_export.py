@@ -205,6 +205,17 @@ def test_m2cgen_refuses_a_network_of_more_than_one_layer(deep: Model) -> None:
         model_source(deep)
 
 
+@pytest.mark.parametrize("target", ["m2cgen", "compact"])
+def test_a_convolution_is_refused_with_the_target_that_can_take_it(target: str) -> None:
+    fast = modelfile.find("fast")
+    with pytest.raises(
+        ExportError, match=rf"{target}: got a model with a convolution, .* Use the target (\w+)"
+    ) as refused:
+        render(target, fast)
+    other = str(refused.value).removesuffix(".").rsplit(" ", 1)[1]
+    assert prove(other, fast, proof_inks(fast)[:20]).mismatches == 0
+
+
 def test_a_missing_minifier_is_named_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -328,7 +339,7 @@ def test_the_bundle_is_exactly_the_application_the_model_and_the_drivers(small: 
     expected = {"code.py", "settings.toml", "model.pdm"}
     expected |= {f"lib/picodigits_board/{path.name}" for path in package.glob("*.py")}
     expected -= {"lib/picodigits_board/code.py"}
-    expected |= {"lib/adafruit_ov7670.py", "lib/adafruit_st7735r.py"}
+    expected |= {"lib/adafruit_ov7670.py"}
     expected |= {f"lib/adafruit_bus_device/{name}.py" for name in ("__init__", "i2c_device", "spi_device")}
     before = set(sys.modules)
     files = circuitpy_files(small.data)

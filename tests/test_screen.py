@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -29,9 +28,8 @@ def model() -> Model:
 
 
 @pytest.fixture(scope="module")
-def lcd(model: Model) -> Iterator[Lcd]:
-    with Lcd(model) as opened:
-        yield opened
+def lcd(model: Model) -> Lcd:
+    return Lcd(model)
 
 
 def with_labels(model: Model, labels: list[str]) -> Model:
@@ -94,8 +92,8 @@ def test_a_camera_on_its_side_is_shown_with_rows_for_columns(model: Model, rng: 
 @pytest.mark.parametrize("transpose", [False, True])
 def test_a_frame_is_drawn_around_the_digit(model: Model, transpose: bool) -> None:
     top, left, bottom, right = 10, 20, 40, 37
-    with Lcd(model, transpose=transpose) as lcd:
-        picture = shown(lcd, box=(top, left, bottom, right))[:80, :80].max(axis=2)
+    lcd = Lcd(model, transpose=transpose)
+    picture = shown(lcd, box=(top, left, bottom, right))[:80, :80].max(axis=2)
     if transpose:
         picture = picture.T
     rows, columns = np.nonzero(picture[:60, :80])
@@ -170,10 +168,10 @@ def test_what_touches_the_edge_is_told_which_way_to_go(
 
 
 def test_a_camera_on_its_side_tells_the_way_as_it_is_seen(model: Model) -> None:
-    with Lcd(model, transpose=True) as lcd:
-        seen = shown(lcd, decision=-1, status=TOUCHES_EDGE, box=(10, 0, 40, 20))[HINT]
-        lcd.display.text(1, 147, "move it down".ljust(display.LETTERS), display.ORANGE)
-        assert np.array_equal(seen, np.asarray(lcd.picture())[HINT])
+    lcd = Lcd(model, transpose=True)
+    seen = shown(lcd, decision=-1, status=TOUCHES_EDGE, box=(10, 0, 40, 20))[HINT]
+    lcd.display.text(1, 147, "move it down".ljust(display.LETTERS), display.ORANGE)
+    assert np.array_equal(seen, np.asarray(lcd.picture())[HINT])
 
 
 def test_showing_the_same_again_changes_nothing(lcd: Lcd) -> None:
@@ -225,26 +223,26 @@ def test_wrapping_loses_no_letter_and_no_line_is_too_long(text: str, width: int)
 
 @pytest.mark.parametrize(("label", "wide"), [("Quadrat", 76), ("circle", 60)])
 def test_every_label_of_a_model_with_words_fits_the_screen(model: Model, label: str, wide: int) -> None:
-    with Lcd(with_labels(model, ["circle", "Quadrat"])) as lcd:
-        picture = shown(lcd, decision=["circle", "Quadrat"].index(label))
+    lcd = Lcd(with_labels(model, ["circle", "Quadrat"]))
+    picture = shown(lcd, decision=["circle", "Quadrat"].index(label))
     columns = np.flatnonzero(picture[67:131].max(axis=(0, 2)))
     assert columns.min() >= 1
     assert wide <= columns.max() < 127
 
 
 def test_single_letters_are_shown_large(model: Model) -> None:
-    with Lcd(with_labels(model, list("ABCDEFGHIJ"))) as lcd:
-        pictures = [shown(lcd, decision=i)[67:131] for i in range(10)]
+    lcd = Lcd(with_labels(model, list("ABCDEFGHIJ")))
+    pictures = [shown(lcd, decision=i)[67:131] for i in range(10)]
     assert len({picture.tobytes() for picture in pictures}) == 10
     assert all(np.ptp(np.flatnonzero(picture.max(axis=(1, 2)))) >= 35 for picture in pictures)
 
 
 def test_up_to_four_digits_stand_in_a_row(model: Model) -> None:
-    with Lcd(model, length=4) as lcd:
-        four = shown(lcd, decision="4071")[67:115]
-        cells = [four[:, 32 * i : 32 * i + 32] for i in range(4)]
-        assert all(cell.max() > 200 for cell in cells)
-        two = shown(lcd, decision="40")[67:115]
-        np.testing.assert_array_equal(two[:, 32:64], cells[0])
-        np.testing.assert_array_equal(two[:, 64:96], cells[1])
-        assert two[:, :32].max() == two[:, 96:].max() == 0
+    lcd = Lcd(model, length=4)
+    four = shown(lcd, decision="4071")[67:115]
+    cells = [four[:, 32 * i : 32 * i + 32] for i in range(4)]
+    assert all(cell.max() > 200 for cell in cells)
+    two = shown(lcd, decision="40")[67:115]
+    np.testing.assert_array_equal(two[:, 32:64], cells[0])
+    np.testing.assert_array_equal(two[:, 64:96], cells[1])
+    assert two[:, :32].max() == two[:, 96:].max() == 0

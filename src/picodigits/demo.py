@@ -107,18 +107,18 @@ def run(
     )
     executor = NumpyExecutor(model)
     lines, screens, inks = [], [], []
-    with Lcd(model) as lcd:
-        for i, frame in enumerate(frames):
-            progress("reading", i, count)
-            start = time.perf_counter()
-            reading = executor.read(frame[None])
-            ms = (time.perf_counter() - start) * 1000
-            decision, confidence = int(reading.decisions[0]), int(reading.confidences[0])
-            status = int(reading.inks.statuses[0])
-            screens.append(lcd.show(frame, reading.inks.inks[0], decision, confidence, status))
-            inks.append(reading.inks.inks[0])
-            read = model.labels[decision] if decision >= 0 else NO_DIGIT
-            lines.append(Line(sources[i], str(labels[i]), read, confidence, STATUS_NAMES[status], ms))
+    lcd = Lcd(model)
+    for i, frame in enumerate(frames):
+        progress("reading", i, count)
+        start = time.perf_counter()
+        reading = executor.read(frame[None])
+        ms = (time.perf_counter() - start) * 1000
+        decision, confidence = int(reading.decisions[0]), int(reading.confidences[0])
+        status = int(reading.inks.statuses[0])
+        screens.append(lcd.show(frame, reading.inks.inks[0], decision, confidence, status))
+        inks.append(reading.inks.inks[0])
+        read = model.labels[decision] if decision >= 0 else NO_DIGIT
+        lines.append(Line(sources[i], str(labels[i]), read, confidence, STATUS_NAMES[status], ms))
     progress("reading", count, count)
     if bench:
         notes += _bench(model, frames[:ON_BENCH], lines, screens, progress)
@@ -192,11 +192,10 @@ def lcd_picture(model: Model, frame: NDArray[np.uint16]) -> Image.Image:
     from picodigits.lcd import Lcd
 
     reading = NumpyExecutor(model).read(frame[None])
-    with Lcd(model) as lcd:
-        return lcd.show(
-            frame,
-            reading.inks.inks[0],
-            int(reading.decisions[0]),
-            int(reading.confidences[0]),
-            int(reading.inks.statuses[0]),
-        )
+    return Lcd(model).show(
+        frame,
+        reading.inks.inks[0],
+        int(reading.decisions[0]),
+        int(reading.confidences[0]),
+        int(reading.inks.statuses[0]),
+    )

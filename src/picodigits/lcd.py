@@ -64,12 +64,6 @@ class Lcd:
         )
         self._screen: Screen | None = None
 
-    def __enter__(self) -> Lcd:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
     def show(
         self,
         frame: NDArray[np.uint16],

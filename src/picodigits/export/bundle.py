@@ -18,7 +18,7 @@ _LIBRARIES: dict[str, tuple[tuple[str, ...], str]] = {
     "adafruit_bus_device": (("__init__.py", "i2c_device.py", "spi_device.py"), "adafruit-circuitpython-busdevice"),
     "adafruit_display_text": (("__init__.py", "label.py"), "adafruit-circuitpython-display-text"),
 }
-_DRIVERS = ("adafruit_ov7670", "adafruit_st7735r", "adafruit_bus_device")  # what the application imports
+_DRIVERS = ("adafruit_ov7670", "adafruit_bus_device")  # what the application imports
 _KEY = re.compile(r"PICODIGITS_[A-Z0-9_]+")
 _INT_LIMIT = 1 << 30  # what CircuitPython holds without a long integer
 

@@ -63,13 +63,13 @@ def model_source(model: Model) -> str:
     """
     from sklearn.svm import LinearSVC
 
+    need_plain(model, "m2cgen")
     layer = model.layers[0]
     if len(model.layers) != 1 or layer.relu or layer.outputs < 2:
         raise ExportError(
             f"m2cgen: got a network of {len(model.layers)} layers, need a single dense one without ReLU and "
             "of at least 2 classes. Use the target compact."
         )
-    need_plain(model, "m2cgen")
     weights = np.frombuffer(model.data, np.int8, layer.inputs * layer.outputs, layer.weight_offset)
     estimator = LinearSVC()
     estimator.coef_ = weights.reshape(layer.outputs, layer.inputs).astype(np.float64)
