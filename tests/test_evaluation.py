@@ -331,7 +331,7 @@ def test_calibrating_sees_no_test_image_and_every_class(monkeypatch: pytest.Monk
 def test_recalibrating_changes_the_octave_and_the_threshold_alone(
     monkeypatch: pytest.MonkeyPatch, rejecting: Model
 ) -> None:
-    monkeypatch.setattr(calibration, "FRAMES", 120)
+    monkeypatch.setattr(calibration, "FRAMES", 400)
     monkeypatch.setattr(calibration, "NO_DIGIT_FRAMES", 10)
     train = [datasets.load("digits", "train")]
     data = bytes(rejecting.data)

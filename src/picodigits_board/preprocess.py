@@ -8,7 +8,7 @@ A preprocessing is a class; `make(preprocess_id, ...)` picks it by the id that t
     status       what was seen in the last frame: FOUND, NOTHING, TOO_SMALL, TOO_DARK, TOUCHES_EDGE, MANY
     box          (top, left, bottom, right) in pixels of an 80x60 frame, half open; None where nothing was found
 
-    "find-2"     finds the digit, flattens the light, straightens it up and centres it; independent of light, paper,
+    "find-3"     finds the digit, flattens the light, straightens it up and centres it; independent of light, paper,
                  pen, place, size and slant
     "article-1"  what the article's program did: the middle 60x60 sampled to 12x12, inverted, grey below one half
                  set to zero. Its byte-order bug (a literal 25889 where the pixel belongs) is left out.
@@ -40,20 +40,24 @@ STATUS_KEYS = ("found", "nothing", "small", "dark", "edge", "many")
 STATUS_NAMES = ("found", "nothing there", "too small", "too dark", "touches the edge", "more than one")
 
 ARTICLE = "article-1"
-FIND = "find-2"
+FIND = "find-3"
 
-# find-2. "Pooled" is the 30x40 picture of 2x2 sums of green, 0..252; "cell" is 2x2 of its pixels, 15x20.
+# find-3. "Pooled" is the 30x40 picture of 2x2 sums of green, 0..252; "cell" is 2x2 of its pixels, 15x20.
 MIN_PAPER = 8  # a background below this is taken as this: no division by noise
 DARK_PAPER = 40  # pooled green; brightest paper below it: too dark to read (16 % of full scale)
 DARKNESS = 252  # darkness of a pixel that reflects nothing, relative to the paper around it
 PEAK_RANK = 2  # the peak is the 2nd darkest of the 15 row maxima
 MIN_PEAK = 28  # a peak below this is paper grain: nothing there
 THRESHOLD_64THS = 27  # of the peak: ink is darker than this
-ZERO_64THS = 8  # of the peak: ink value 0
-BORDER_PART = 3  # a part that touches the frame's border counts a third of its area
+ZERO_64THS = 6  # of the peak: ink value 0
+STRONG_64THS = 44  # of the peak: cells darker than this are strong
+STRONG_WEIGHT = 3  # a strong cell counts three more cells when the main part is chosen
+BORDER_PART = 3  # a part that touches the frame's border counts a third of its weight
+WEAK_PART = 6  # a part beside the main one with less than a sixth strong cells is a shadow's edge or a fold: dropped
 CLOSE_GAP = 3  # parts of a digit lie within a third of its size
 MINOR_PART = 8  # ... and have at least an eighth of the area of its largest part
 MAX_PARTS = 12  # floods a frame: bounds the time on a frame full of scribbles
+PAPER_SHIFT = 3  # the paper around a digit is raised by an eighth of what it lacks to the brightest
 TRIM = 64  # the box leaves out a 64th of the ink on each side: a thin trail along a shadow does not widen it
 EDGE_BITS = 8  # a digit touches the frame's border if more than 1/256 of its ink lies in the outermost pixels
 FINE_SIZE = 22  # a digit of up to 22 pooled pixels is sampled from the 80x60 picture
@@ -68,7 +72,7 @@ SECOND_AREA = 4  # ... and a quarter of its area
 def make(preprocess_id: str, ink_height: int, ink_width: int, scale: int = 1) -> Article | Find:
     """The preprocessing named `preprocess_id`, with its buffers. Raises ValueError for one not known here.
 
-    scale  1: frames of 80x60 pixels; 2: of 160x120 ("find-2" alone)
+    scale  1: frames of 80x60 pixels; 2: of 160x120 ("find-3" alone)
     """
     if preprocess_id == FIND:
         return Find(ink_height, ink_width, scale)
@@ -107,7 +111,9 @@ class Find:
     The closing works on cells of 4x4 pixels. A cell counts as the mean of its pixels and of their maximum: the
     maximum alone follows noise and the lit side of a shadow's edge, the mean alone sinks beside thick strokes. The
     window may hang over the border of the picture (padding 0, dilation on the extended plane, erosion back inside),
-    so that light falling off towards the border is followed and not taken for ink.
+    so that light falling off towards the border is followed and not taken for ink. Windows of 4x4 cells find the
+    digit: they follow a shadow's edge closely, but sink inside thick strokes. Around a digit that was found they are
+    of 6x6 cells.
 
     The ink is sampled before it is flattened: the picture is read at 16x16 places, the paper at the same places, and
     only those 256 values are divided.
@@ -120,7 +126,7 @@ class Find:
         self._width = ink_width
         self._scale = scale
         self._box_size = min(ink_height, ink_width) - INK_MARGIN
-        self._plane = np.zeros((21, 26), dtype=np.uint8)  # cells, 3 of zero around them
+        self._plane = np.zeros((25, 30), dtype=np.uint8)  # cells, 5 of zero around them
         self._wide = np.array([DARKNESS], dtype=np.uint16)  # makes a product uint16
         self._one = np.ones((1, 1))  # makes a product float
         self._bits = np.array([1 << column for column in range(20)]).reshape((20, 1)) * self._one
@@ -130,31 +136,30 @@ class Find:
 
     def ink(self, frame: np.ndarray) -> np.ndarray:
         """(ink_height, ink_width) uint8 of a frame, as the module's head says."""
-        pooled, paper, parts = self._look(frame)
+        pooled, spread, parts, main = self._look(frame)
         if not parts:
             return np.zeros((self._height, self._width), dtype=np.uint8)
-        main = max(parts, key=_weight)
-        ink = self._cut(frame, pooled, paper, digit_cells(parts, main))
+        ink = self._cut(frame, pooled, spread, digit_cells(parts, main))
         if self.status == FOUND and any(_beside(part, main) for part in parts):
             self.status = MANY
         return ink
 
     def inks(self, frame: np.ndarray, most: int) -> list[tuple[np.ndarray, int, tuple[int, int, int, int] | None]]:
         """Up to `most` digits of a frame, left to right: a list of (ink, status, box). Empty where there is none."""
-        pooled, paper, parts = self._look(frame)
+        pooled, spread, parts, main = self._look(frame)
         if not parts:
             return []
-        main = max(parts, key=_weight)
-        row = [part for part in parts if part == main or _beside(part, main)]
+        row = [part for part in parts if part is main or _beside(part, main)]
         row = sorted(sorted(row, key=_weight)[-most:], key=lambda part: part[2])
         found = []
         for part in row:
-            ink = self._cut(frame, pooled, paper, digit_cells(parts, part))
+            ink = self._cut(frame, pooled, spread, digit_cells(parts, part))
             found.append((ink, self.status, self.box))
         return found
 
     def _look(self, frame: np.ndarray) -> tuple:
-        """The whole picture: pooled (30, 40) uint8, paper (15, 20) uint8, parts as `parts_of` lists them.
+        """The whole picture: pooled (30, 40) uint8, what `_spread` made of it, parts as `parts_of` lists them but for
+        weak ones, the main part.
 
         Sets `status` to NOTHING or TOO_DARK and `box` to None; with parts the caller goes on.
         """
@@ -168,19 +173,28 @@ class Find:
 
         lowest = np.minimum(pooled[0::2], pooled[1::2])
         lowest = np.minimum(lowest[:, 0::2], lowest[:, 1::2])  # (15, 20)
-        paper = self._paper(pooled)
+        spread = self._spread(pooled)
+        paper = _shrunk(spread[2:20, 2:25], (1, 2))  # (15, 20): closed by 4x4 cells
         if int(np.max(paper)) < DARK_PAPER:
             self.status = TOO_DARK
-            return pooled, paper, []
+            return pooled, spread, [], None
         dark = self._darkness(lowest, paper)  # (15, 20)
         peak = int(np.sort(np.max(dark, axis=1))[15 - PEAK_RANK])
         if peak < MIN_PEAK:
-            return pooled, paper, []
-        rows = np.dot((dark > (THRESHOLD_64THS * peak >> 6)) * self._one, self._bits)  # (15, 1), bit c = column c
-        return pooled, paper, parts_of([int(row[0]) for row in rows.tolist()])
+            return pooled, spread, [], None
+        parts = parts_of(self._rows(dark, THRESHOLD_64THS * peak >> 6), self._rows(dark, STRONG_64THS * peak >> 6))
+        if not parts:
+            return pooled, spread, parts, None
+        main = max(parts, key=_weight)
+        return pooled, spread, [part for part in parts if part is main or part[5] * WEAK_PART >= part[0]], main
 
-    def _paper(self, pooled: np.ndarray) -> np.ndarray:
-        """Paper level of each cell, (15, 20) uint8, at least MIN_PAPER: a closing by 4x4 cells over the border."""
+    def _rows(self, dark: np.ndarray, threshold: int) -> list[int]:
+        """Which of the (15, 20) cells are darker than this: 15 int of 20 bits, bit c for column c."""
+        return [int(row[0]) for row in np.dot((dark > threshold) * self._one, self._bits).tolist()]
+
+    def _spread(self, pooled: np.ndarray) -> np.ndarray:
+        """The brightest level of each 4x4 cells that touch the picture, (22, 27) uint8; the first holds just a corner
+        of it, those of the picture's own rows and columns begin at [2, 2]."""
         half = np.right_shift(pooled, 1)
         rows = half[0::2]
         rows += half[1::2]  # (15, 40): mean of two rows
@@ -190,16 +204,12 @@ class Find:
         mean += rows[:, 1::2]
         level += np.right_shift(mean, 1)
         plane = self._plane
-        plane[3:18, 3:23] = level
+        plane[5:20, 5:25] = level
         for shift in (1, 2):
-            plane = np.maximum(plane[:, :-shift], plane[:, shift:])  # (21, 23)
+            plane = np.maximum(plane[:, :-shift], plane[:, shift:])  # (25, 27)
         for shift in (1, 2):
-            plane = np.maximum(plane[:-shift], plane[shift:])  # (18, 23)
-        for shift in (1, 2):
-            plane = np.minimum(plane[:, :-shift], plane[:, shift:])  # (18, 20)
-        for shift in (1, 2):
-            plane = np.minimum(plane[:-shift], plane[shift:])  # (15, 20)
-        return np.maximum(plane, MIN_PAPER)
+            plane = np.maximum(plane[:-shift], plane[shift:])  # (22, 27)
+        return plane
 
     def _darkness(self, value: np.ndarray, paper: np.ndarray) -> np.ndarray:
         """How dark `value` is on `paper`, both uint8 of one shape: uint16, 0 (paper or brighter) to 252 (black)."""
@@ -210,11 +220,15 @@ class Find:
         return dark
 
     def _cut(
-        self, frame: np.ndarray, pooled: np.ndarray, paper: np.ndarray, cells: tuple[int, int, int, int]
+        self, frame: np.ndarray, pooled: np.ndarray, spread: np.ndarray, cells: tuple[int, int, int, int]
     ) -> np.ndarray:
         """The ink of the digit in these cells (top, left, bottom, right); sets `status` and `box`."""
         top, left, bottom, right = cells
-        near = paper[top:bottom, left:right]
+        near = spread[top : bottom + 7, left : right + 7]
+        near = np.maximum(near[:, :-2], near[:, 2:])
+        near = _shrunk(np.maximum(near[:-2], near[2:]), (1, 2, 2))  # closed by 6x6 cells
+        lack = int(np.max(near)) - near
+        near = near + np.right_shift(lack, PAPER_SHIFT)
         around = np.zeros((2 * (bottom - top), 2 * (right - left)), dtype=np.uint8)  # the paper, each value four times
         around[0::2, 0::2] = near
         around[0::2, 1::2] = near
@@ -342,6 +356,15 @@ class Find:
         return ink
 
 
+def _shrunk(plane: np.ndarray, shifts: tuple[int, ...]) -> np.ndarray:
+    """The smallest value of each window of cells, at least MIN_PAPER; a window is one cell longer than the shifts."""
+    for shift in shifts:
+        plane = np.minimum(plane[:, :-shift], plane[:, shift:])
+    for shift in shifts:
+        plane = np.minimum(plane[:-shift], plane[shift:])
+    return np.maximum(plane, MIN_PAPER)
+
+
 def _pooled(plane: np.ndarray) -> np.ndarray:
     """Sums of 2x2 neighbours of a plane, made in place: a view of it. ulab adds rows and columns in their order, so
     what is added has not been changed yet."""
@@ -352,27 +375,29 @@ def _pooled(plane: np.ndarray) -> np.ndarray:
     return sums
 
 
-def parts_of(rows: list[int]) -> list[tuple[int, int, int, int, int]]:
-    """The 8-connected parts of the cells: (area, top, left, bottom, right) each, half open.
+def parts_of(rows: list[int], strong: list[int]) -> list[tuple[int, int, int, int, int, int]]:
+    """The 8-connected parts of the cells: (area, top, left, bottom, right, strong) each, half open, in cells.
 
-    rows  15 int of 20 bits, bit c set where column c holds ink. Single cells are grain and dropped first. Parts are
-    looked for from the top; after MAX_PARTS of them the rest is left alone.
+    rows    15 int of 20 bits, bit c set where column c holds ink. Single cells are grain and dropped first. Parts are
+            looked for from the top; after MAX_PARTS of them the rest is left alone.
+    strong  the strong ones among them; a part's last number counts its own
     """
     rows = _without_single_cells(rows)
-    parts: list[tuple[int, int, int, int, int]] = []
+    parts: list[tuple[int, int, int, int, int, int]] = []
     for y in range(15):
         while rows[y] and len(parts) < MAX_PARTS:
-            parts.append(_take_part(rows, y))
+            parts.append(_take_part(rows, strong, y))
     return parts
 
 
-def _weight(part: tuple[int, int, int, int, int]) -> int:
-    """Area of a part; of one at the frame's border, which may be a shadow or a finger, a third of it."""
+def _weight(part: tuple[int, int, int, int, int, int]) -> int:
+    """Area of a part, its strong cells four times; at the frame's border, where shadows come in, a third of that."""
     at_border = part[1] == 0 or part[2] == 0 or part[3] == 15 or part[4] == 20
-    return part[0] // BORDER_PART if at_border else part[0]
+    weight = part[0] + STRONG_WEIGHT * part[5]
+    return weight // BORDER_PART if at_border else weight
 
 
-def _beside(part: tuple[int, int, int, int, int], main: tuple[int, int, int, int, int]) -> bool:
+def _beside(part: tuple[int, int, int, int, int, int], main: tuple[int, int, int, int, int, int]) -> bool:
     """Whether a part is a digit of its own beside the main part: about as tall, an empty column of cells between."""
     return (
         (part[2] > main[4] or part[4] < main[2])
@@ -381,13 +406,13 @@ def _beside(part: tuple[int, int, int, int, int], main: tuple[int, int, int, int
     )
 
 
-def digit_cells(parts: list[tuple[int, int, int, int, int]], main: tuple[int, int, int, int, int]) -> tuple:
+def digit_cells(parts: list[tuple[int, int, int, int, int, int]], main: tuple[int, int, int, int, int, int]) -> tuple:
     """The box of the digit whose main part is `main`: (top, left, bottom, right) in cells, half open.
 
     To it belongs every part of at least an eighth of the main one's area that lies within a third of its size and is
     no digit of its own.
     """
-    area, top, left, bottom, right = main
+    area, top, left, bottom, right, _ = main
     gap = max(bottom - top, right - left) // CLOSE_GAP
     near = (top - gap, left - gap, bottom + gap, right + gap)
     for part in parts:
@@ -421,8 +446,8 @@ def _without_single_cells(rows: list[int]) -> list[int]:
     return kept
 
 
-def _take_part(rows: list[int], y: int) -> tuple[int, int, int, int, int]:
-    """Take the 8-connected part with the lowest cell of row `y` out of `rows`: (area, top, left, bottom, right).
+def _take_part(rows: list[int], strong: list[int], y: int) -> tuple[int, int, int, int, int, int]:
+    """Take the 8-connected part with the lowest cell of row `y` out of `rows`; returns it as `parts_of` does.
 
     Bit-parallel flood: sweeps down and up until they add nothing. All rows above `y` are empty.
     """
@@ -448,22 +473,20 @@ def _take_part(rows: list[int], y: int) -> tuple[int, int, int, int, int]:
             if row != part[i]:
                 part[i] = row
                 grown = True
-    columns = 0
-    area = 0
+    columns = area = dark = 0
     for i in range(y, bottom):
         row = part[i]
         rows[i] ^= row
         columns |= row
-        while row:
-            row &= row - 1
-            area += 1
+        area += bin(row).count("1")
+        dark += bin(row & strong[i]).count("1")
     left = 0
     while not columns >> left & 1:
         left += 1
     right = left
     while columns >> right:
         right += 1
-    return area, y, left, bottom, right
+    return area, y, left, bottom, right, dark
 
 
 def _grow(part: list[int], rows: list[int], i: int) -> int:

@@ -2,7 +2,8 @@
 
     images held back from training, photographed, and frames without a digit -> scores -> octave -> min_confidence
 
-Held back is every HELD_BACK-th image, as by the recipes; what is drawn (strokes, letters, scribbles) is drawn anew.
+Held back is every HELD_BACK-th ten of images, as by the recipes; what is drawn (strokes, letters, scribbles) is drawn
+anew.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from picodigits_board.decide import Decider
 from picodigits_board.modelfile import Model
 
 SOURCES = ("mnist", "digits", "strokes")
-HELD_BACK = 20  # every twentieth image of a training split: networks never learn from it
+HELD_BACK = 20  # every twentieth ten of images of a training split: networks never learn from them
 SEED = 1_618_033_988  # of the photographs, letters and scribbles
 LEVELS = ("studio", "desk", "hard")
 MAX_DECLINED = 0.015  # of desk digits, at most: half a point below the 2 % that may be declined on frames not seen here
@@ -91,7 +92,13 @@ def _unseen(dataset: Dataset) -> Dataset:
     if dataset.name == "strokes":
         labels = np.arange(FRAMES) % len(dataset.class_names)
         return Dataset("strokes", writers.digits(labels, seed=SEED), labels, dataset.class_names, dataset.licence)
-    return dataset.take(np.arange(0, len(dataset), HELD_BACK))
+    return dataset.take(np.flatnonzero(held_back(np.arange(len(dataset)))))
+
+
+def held_back(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which images of a training split, by their numbers (N,), networks do not learn from. Ten in a row, since drawn
+    digits come in the order of their classes."""
+    return np.equal(numbers // 10 % HELD_BACK, 0)
 
 
 def fit_octave(scores: NDArray[np.int32], labels: NDArray[np.int64]) -> int:

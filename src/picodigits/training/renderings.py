@@ -21,6 +21,8 @@ from picodigits.training.dense import Inks, Progress
 
 _CHUNK = 1024  # frames rendered at a time: 10 MB
 _KEPT_FROM = 8192  # frames; fewer are rendered anew each time
+_HELD_PART = 0.6  # of the digit's box lies in the one found, at least
+_LARGER = 4  # times the area, at most: thin 1s have narrow boxes
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class Rendering:
         return self.count if self.kind else len(self.images)
 
     def key(self) -> str:
-        """Tells it from all others; changes with the camera simulation's source."""
-        told = hashlib.sha256(Path(camera.__file__).read_bytes())
+        """Tells it from all others; changes with the source of the camera simulation and of this file."""
+        told = hashlib.sha256(Path(camera.__file__).read_bytes() + Path(__file__).read_bytes())
         told.update(np.ascontiguousarray(self.images).tobytes())
         told.update(repr((self.care, self.seed, self.preprocess_id, self.ink_shape, self.kind, self.count)).encode())
         return told.hexdigest()[:24]
@@ -60,17 +62,19 @@ class Rendering:
     def part(self, start: int, stop: int) -> tuple[Inks, NDArray[np.bool_]]:
         """Inks (n, H, W) of the frames from `start` to before `stop`, and which to learn from.
 
-        Of digits those with any ink, also where it touches the edge; of frames without a digit those that pass for one.
+        Of digits those that were found where they are, also touching the edge: a shadow's edge under a digit's label
+        teaches nothing. Of frames without a digit those that pass for one.
         """
         if not self.kind:
-            frames = camera.photograph(self.images[start:stop], self.care, seed=self.seed, first=start)
-        else:
-            images = self.images if len(self.images) else None
-            frames = camera.no_digit(
-                self.kind, stop - start, self.care, seed=self.seed, first=start, digits=images, marks=images
-            )
+            taken = camera.photograph_with_boxes(self.images[start:stop], self.care, seed=self.seed, first=start)
+            made = executors.make_inks(taken.frames, self.preprocess_id, self.ink_shape)
+            return made.inks, made.inked & _on(taken.boxes, made.boxes)
+        images = self.images if len(self.images) else None
+        frames = camera.no_digit(
+            self.kind, stop - start, self.care, seed=self.seed, first=start, digits=images, marks=images
+        )
         made = executors.make_inks(frames, self.preprocess_id, self.ink_shape)
-        return made.inks, made.found if self.kind else made.inked
+        return made.inks, made.found
 
 
 def inks_of(rendering: Rendering, what: str, progress: Progress) -> tuple[Inks, NDArray[np.int64]]:
@@ -103,6 +107,16 @@ def inks_of(rendering: Rendering, what: str, progress: Progress) -> tuple[Inks, 
                 f"{path}: got {error.strerror or error}, need {inks.nbytes >> 20} MB for the photographs. Make room."
             ) from error
     return inks, numbers
+
+
+def _on(digits: NDArray[np.float32], found: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Which boxes (N, 4) found hold the better part of the digit's, and are not far larger."""
+    height = np.minimum(digits[:, 2], found[:, 2]) - np.maximum(digits[:, 0], found[:, 0])
+    width = np.minimum(digits[:, 3], found[:, 3]) - np.maximum(digits[:, 1], found[:, 1])
+    shared = np.maximum(height, 0) * np.maximum(width, 0)
+    areas = [(box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in (digits, found)]
+    on: NDArray[np.bool_] = (shared >= _HELD_PART * areas[0]) & (areas[1] <= _LARGER * areas[0])
+    return on
 
 
 def _chunks(rendering: Rendering) -> Iterator[tuple[Inks, NDArray[np.bool_]]]:
