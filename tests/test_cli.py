@@ -20,11 +20,12 @@ import typer
 from PIL import Image
 
 from picodigits import camera, cli, datasets, evaluation, export, frames, modelfile, report
+from picodigits.bench import firmware
 from picodigits.errors import ModelFileError
 from picodigits.executors import NumpyExecutor
 from picodigits.modelfile import DenseLayer
 from picodigits.training import calibration, recipes
-from picodigits_board import preprocess
+from picodigits_board import pins, preprocess
 
 MODEL = "article"  # the smallest that ships
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of another kind")
@@ -49,6 +50,14 @@ class Ran:
         assert "Traceback" not in self.err
         for part in parts:
             assert part in self.err
+
+    def was_told(self, *parts: str, error: str) -> None:
+        """The parts on stdout, then one line on stderr with the error."""
+        assert self.status == 1, self
+        assert self.err.count("\n") == 1, self.err
+        assert error in self.err
+        for part in parts:
+            assert part in self.out
 
 
 Picodigits = Callable[..., Ran]
@@ -390,6 +399,7 @@ WRITERS: dict[str, tuple[str, ...]] = {
     "evaluate": ("evaluate", MODEL, "--data", "digits", "--level", "none", "--confusion", "{}/m.png"),
     "evaluate, folder": ("evaluate", MODEL, "--data", "digits", "--level", "none", "--out", "{}"),
     "export": ("export", "compact", "--model", MODEL, "--out", "{}"),
+    "wiring": ("wiring", "--out", "{}"),
 }
 
 
@@ -756,6 +766,76 @@ def test_every_target_is_exported_with_its_proof_and_foreign_files_are_kept(
     assert changed.read_text(encoding="utf-8", errors="replace") != "mine"
 
 
+# --- a board ----------------------------------------------------------------------------------------------
+
+
+def test_the_wiring_is_printed_drawn_and_made_a_checklist(picodigits: Picodigits, tmp_path: Path) -> None:
+    out = picodigits("wiring", "--profile", "pico2-w").went_well().out
+    assert "Raspberry Pi Pico 2 W" in out
+    assert re.search(r"camera XCLK \(MCLK\) \W+GP9, pin 12 \W+brown", out)
+    assert re.search(r"screen VCC \W+VBUS, pin 40 \W+red", out)
+    assert sorted(path.name for path in (tmp_path / "wiring").iterdir()) == ["wiring.html", "wiring.png", "wiring.svg"]
+    with Image.open(tmp_path / "wiring" / "wiring.png") as picture:
+        assert picture.size == (3000, 2120)
+
+
+def test_a_wiring_that_cannot_be_is_refused_and_nothing_is_drawn(picodigits: Picodigits, tmp_path: Path) -> None:
+    source = Path(pins.__file__).read_text("utf-8")
+    (tmp_path / "mine.py").write_text(source.replace('"GP21"', '"GP22"').replace('"GP8"', '"GP25"'), "utf-8")
+    picodigits("wiring", "--pins", "mine.py").was_refused("mine.py", "GP22 is SDA of I2C1, not SCL", "GP25", "the LED")
+    picodigits("wiring", "--profile", "pico3").was_refused("got the profile pico3", "pico2-w")
+    picodigits("wiring", "--pins", "none.py").was_refused("none.py: got No such file")
+    assert not (tmp_path / "wiring").exists()
+
+
+def test_the_application_is_deployed_once_and_then_up_to_date(picodigits: Picodigits, tmp_path: Path) -> None:
+    drive = tmp_path / "CIRCUITPY"
+    drive.mkdir()
+    (drive / "code.py").write_text("print('mine')\n")
+    words = ("deploy", "--to", drive, "--model", MODEL, "--settings", "flip_y=1")
+    out = picodigits(*words, "--dry-run").went_well().out
+    assert "Nothing was changed." in out
+    assert [path.name for path in drive.iterdir()] == ["code.py"]
+    out = picodigits(*words).went_well().out
+    assert re.search(r"code\.py +\W +14 +\W kept aside as", out)
+    assert "written, read back and compared." in out
+    assert "On the screen:" in out
+    assert (drive / "code.py.before-picodigits").read_text() == "print('mine')\n"
+    assert "PICODIGITS_FLIP_Y = 1" in (drive / "settings.toml").read_text()
+    out = picodigits("deploy", "--to", drive, "--model", MODEL).went_well().out
+    assert "Everything was up to date." in out
+    assert "kept PICODIGITS_FLIP_Y = 1" in out
+
+
+def test_a_board_in_bootsel_mode_is_told_what_it_would_get(
+    picodigits: Picodigits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "INFO_UF2.TXT").write_text("UF2 Bootloader v3.0\nModel: Raspberry Pi RP2\nBoard-ID: RPI-RP2\n")
+    monkeypatch.setattr(firmware, "cache_folder", lambda: tmp_path / "firmware")
+    picodigits("deploy", "--to", tmp_path, "--dry-run").was_told(
+        "Board: ", "BOOTSEL mode, RPI-RP2", error="raspberry_pi_pico-en_US-10.0.0.uf2, need it. Download"
+    )
+
+
+def test_what_can_be_wrong_with_a_deploy_is_one_line(picodigits: Picodigits, tmp_path: Path) -> None:
+    (tmp_path / "drive").mkdir()
+    picodigits("deploy", "--to", "none").was_refused("none: got no such folder")
+    picodigits("deploy", "--to", "drive", "--settings", "flip=1").was_refused("flip=1", "Did you mean")
+    picodigits("deploy", "--to", "drive", "--model", "artcle").was_refused("Did you mean article?")
+    picodigits("deploy", "--to", "drive", "--firmware", "10.0.0").was_told("Board: ", error="takes no firmware")
+    assert list((tmp_path / "drive").iterdir()) == []
+
+
+@pytest.mark.parametrize("document", ["wiring.md", "deploy.md"])
+def test_every_command_of_the_documents_about_boards_parses(document: str) -> None:
+    text = (Path(__file__).parents[1] / "docs" / document).read_text("utf-8")
+    lines = re.findall(r"^picodigits ([^#\n]+)", text, re.MULTILINE)
+    assert lines
+    for line in lines:
+        verb, *rest = shlex.split(line)
+        VERBS[(verb,)].make_context(verb, rest)
+
+
 def test_a_model_is_described(picodigits: Picodigits) -> None:
     out = picodigits("describe", MODEL).went_well().out
     assert re.search(r"name \W+article ", out)
@@ -850,4 +930,4 @@ def test_digits_side_by_side_are_read_one_by_one(picodigits: Picodigits, linear:
     assert (read[:, :2] >= -1).all()
     assert (read[:, 2] == -2).all()
     assert " " in picodigits("classify", "rows.npy", "--model", linear, "--multi", "3").went_well().out
-    picodigits("classify", "rows.npy", "--multi", "3", "--model", "article").was_refused("article-1", "find-2")
+    picodigits("classify", "rows.npy", "--multi", "3", "--model", "article").was_refused("article-1", "find-3")

@@ -17,7 +17,7 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from typer.core import TyperGroup
 
 from picodigits import __version__, datasets, evaluation, modelfile, report, writers
@@ -43,7 +43,7 @@ app = typer.Typer(
     cls=_InPipelineOrder,
     name="picodigits",
     help="Read handwriting on a $4 microcontroller: from paper to the LCD of a Raspberry Pi Pico.\n\n"
-    "Start with `picodigits demo`. The verbs follow the data: data, train, evaluate, classify, export.",
+    "Start with `picodigits demo`. The verbs follow the data: data, train, evaluate, classify, export, wiring, deploy.",
     epilog=_examples("demo", "train --help"),
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -537,6 +537,101 @@ def export(
         sizes.add_row(name, "not possible" if other is None else f"{other}")
     console.print(sizes)
     _say(f"{result.proof} {result.note}".strip())
+
+
+Pins = Annotated[
+    Path | None, typer.Option("--pins", help="Another wiring: a pins.py of yours. Default: the application's.")
+]
+
+
+@app.command(epilog=_examples("wiring", "wiring --profile pico2-w --out printed", "wiring --pins my_pins.py"))
+def wiring(
+    profile: Annotated[str, typer.Option(help="The board: pico, pico-w, pico2, pico2-w.")] = "pico",
+    pins: Pins = None,
+    out: Annotated[Path, typer.Option(help="Folder for wiring.svg, wiring.png and wiring.html.")] = Path("wiring"),
+) -> None:
+    """How Pico, camera and screen are wired: a table, a picture, and a checklist to print.
+
+    The pins are checked first: whether they exist, are free, and can do what they are for.
+    """
+    from picodigits.board import diagram, profiles
+    from picodigits.board import wiring as wirings
+
+    board, chosen = profiles.find(profile), wirings.read_pins(pins)
+    wirings.need_sound(chosen, board, str(pins or "pins.py"))
+    wires = wirings.wires(chosen, board)
+    paths = diagram.save(out, wires, board)
+    table = Table("from", "to the Pico", "wire", title=board.title)
+    for wire in wires:
+        table.add_row(*wirings.from_to(wire), wire.colour)
+    console.print(table)
+    _say(f"Picture: {paths[1]}, also {paths[0].name}.")
+    _say(f"To print, with a box to tick for each wire and what you see where it is wrong: {paths[2]}")
+
+
+@app.command(
+    epilog=_examples(
+        "deploy",
+        "deploy --model mine.pdm --settings transpose=1 --settings flip_y=1",
+        "deploy --dry-run",
+        "deploy --to /media/me/CIRCUITPY",
+    )
+)
+def deploy(
+    to: Annotated[
+        Path | None, typer.Option("--to", "--board", help="The drive, or a folder. Default: the board that is found.")
+    ] = None,
+    model: ModelName = "fast",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--settings", help="NAME=VALUE for settings.toml, such as flip_y=1. May repeat; others stay."),
+    ] = None,
+    pins: Pins = None,
+    profile: Annotated[
+        str | None, typer.Option(help="pico, pico-w, pico2 or pico2-w, where the drive does not tell.")
+    ] = None,
+    firmware: Annotated[
+        str | None,
+        typer.Option("--firmware", help="For a board in BOOTSEL mode: a UF2 file or a version. Default: 10.0.0."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")] = False,
+) -> None:
+    """Put application, libraries, model and settings onto a board; onto one in BOOTSEL mode CircuitPython first.
+
+    What is equal is left alone. Each file is read back and compared. A copy that is cut never runs half-made: the
+    board waits, and the next deploy goes on. A code.py of yours is kept under another name.
+    """
+    from picodigits.board import deploy as job
+
+    loaded = modelfile.find(model)
+    values = job.parse_settings(settings or ())
+    drive = job.choose(to)
+    _say(f"Board: {drive.title}")
+    if drive.bootsel or firmware is not None:
+        with _progress(bytes_shown=True) as progress:
+            drive, done = job.install_circuitpython(drive, profile, firmware, dry_run=dry_run, progress=progress)
+        for line in done:
+            _say(line)
+        if dry_run:
+            _say("Nothing was changed. The application goes onto the drive that comes up after the firmware.")
+            return
+        _say(f"Board: {drive.title}")
+    plan = job.prepare(drive, loaded.data, settings=values, pins=pins, profile=profile)
+    table = Table(Column("on the drive", no_wrap=True), "bytes", "")
+    for item in plan.lines:
+        table.add_row(item.path, str(item.bytes), item.what)
+    console.print(table)
+    for note in plan.notes:
+        _say(note)
+    if dry_run:
+        _say(f"{plan.bytes} bytes would be written. Nothing was changed.")
+        return
+    with _progress(bytes_shown=True) as progress:
+        job.carry_out(plan, progress)
+    _say("Everything was up to date." if plan.up_to_date else f"{plan.bytes} bytes written, read back and compared.")
+    _say("Eject the drive before you unplug the board.")
+    for line in job.expectation(plan):
+        _say(line)
 
 
 Firmware = Annotated[

@@ -6,8 +6,11 @@
     ├── ModelFileError    a model file that can't be read, written or run
     ├── TrainingError     training that can't start or has nothing to learn from
     ├── ExportError       an export that can't be made or is not equal to its model
-    └── BenchError        the emulated board
-        └── FirmwareError a CircuitPython UF2 that is missing or wrong
+    ├── BenchError        the emulated board
+    │   └── FirmwareError a CircuitPython UF2 that is missing or wrong
+    └── BoardError        a real board: its profile, its drive
+        ├── WiringError   pins that can't be, or a drawing that can't be made
+        └── DeployError   a drive that can't take the application
 
 The text follows `<thing>: got <observed>, need <expected>. <next command or likely cause>`.
 The command line prints it on one line to stderr and exits with 1.
@@ -49,6 +52,18 @@ class BenchError(PicodigitsError):
 
 class FirmwareError(BenchError):
     """A CircuitPython UF2 that is missing, damaged or made for another board."""
+
+
+class BoardError(PicodigitsError):
+    """A board that is not known, not found, or not the only one."""
+
+
+class WiringError(BoardError):
+    """Pins that do not exist, are taken twice or can't do what they are for."""
+
+
+class DeployError(BoardError):
+    """The application could not be put onto a drive; what is there does not run half-made."""
 
 
 def did_you_mean(got: str, names: Iterable[str]) -> str:

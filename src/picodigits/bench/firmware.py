@@ -7,54 +7,45 @@
 
 The firmware is Adafruit's and never part of this repository. It lies in `cache_folder()`; on a machine without a
 network, put the file there under the name that the error message says. Downloads come from the official site, whose
-addresses rp2040py knows (`rp2040py.utils.firmware_retrieve`).
-
-UF2: https://github.com/microsoft/uf2, blocks of 512 bytes; family ids in its utils/uf2families.json.
+addresses rp2040py knows (`rp2040py.utils.firmware_retrieve`). What a UF2 must be is told in `board/uf2.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-import struct
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
+from picodigits.board import profiles, uf2
+from picodigits.board.uf2 import Firmware
 from picodigits.errors import FirmwareError
+
+__all__ = [
+    "BOARD_ID",
+    "DEFAULT_VERSION",
+    "RP2040_FAMILY",
+    "SHA256",
+    "Firmware",
+    "cache_folder",
+    "cached_path",
+    "check",
+    "fetch",
+    "find",
+]
 
 DEFAULT_VERSION = "10.0.0"
 # What was downloaded and run when this was written. Other versions are checked by their blocks and their board alone.
 SHA256 = {"10.0.0": "f3eacd340f55a0e8eeeb536ee54860103449a5e0c9c533d5644c114ae8eab7d5"}
-BOARD_ID = "raspberry_pi_pico"
-RP2040_FAMILY = 0xE48BFF56
+PICO = profiles.PROFILES["pico"]
+BOARD_ID = PICO.board_id
+RP2040_FAMILY = PICO.uf2_family
 
-_BLOCK_BYTES = 512
-_MAGIC_START = (0x0A324655, 0x9E5D5157)
-_MAGIC_END = 0x0AB16F30
-_FAMILY_PRESENT = 0x2000
-_FLASH_START = 0x10000000
-_FLASH_END = 0x10200000
-_BANNER = re.compile(rb"Adafruit CircuitPython (\S+) on (\d{4}-\d\d-\d\d); ([^\0;]+?) with (\w+)\0")
 _TIMEOUT_S = 30
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all (0 where the server does not say)
-
-
-@dataclass(frozen=True)
-class Firmware:
-    """A UF2 that has been checked."""
-
-    path: Path
-    version: str  # "10.0.0"
-    date: str  # "2025-10-01"
-    board: str  # "Raspberry Pi Pico"
-    bytes_in_flash: int
-    sha256: str
 
 
 def cache_folder() -> Path:
@@ -146,47 +137,4 @@ def check(path: Path, version: str | None = None) -> Firmware:
     version: the version that it must be; also compared with SHA256 where the digest of that version is known
     Raises FirmwareError saying what is wrong.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise FirmwareError(f"{path}: got {error.strerror or error}, need a UF2 file") from None
-    flash = _flash_content(path, raw)
-    banner = _BANNER.search(flash)
-    if banner is None:
-        raise FirmwareError(f"{path}: got a UF2 without CircuitPython in it, need CircuitPython for the Pico")
-    found, date, board, chip = (group.decode("utf-8", "replace") for group in banner.groups())
-    if board != "Raspberry Pi Pico" or chip != "rp2040":
-        raise FirmwareError(f"{path}: got CircuitPython for {board} ({chip}), need Raspberry Pi Pico (rp2040)")
-    digest = hashlib.sha256(raw).hexdigest()
-    if version is not None and found != version:
-        raise FirmwareError(f"{path}: got CircuitPython {found}, need {version}. Delete the file and try again")
-    if version in SHA256 and digest != SHA256[version]:
-        raise FirmwareError(f"{path}: got SHA-256 {digest}, need {SHA256[version]}. Delete the file and try again")
-    return Firmware(path, found, date, board, len(flash), digest)
-
-
-def _flash_content(path: Path, raw: bytes) -> bytes:
-    """The payload of all blocks in the order of their addresses. Raises FirmwareError for a damaged file."""
-    if not raw or len(raw) % _BLOCK_BYTES:
-        raise FirmwareError(f"{path}: got {len(raw)} bytes, need a multiple of 512 (UF2 blocks). Cut short?")
-    blocks = len(raw) // _BLOCK_BYTES
-    pieces: dict[int, bytes] = {}
-    for number in range(blocks):
-        block = raw[number * _BLOCK_BYTES : (number + 1) * _BLOCK_BYTES]
-        start0, start1, flags, address, length, index, count, family = struct.unpack_from("<8I", block)
-        (end,) = struct.unpack_from("<I", block, 508)
-        if (start0, start1) != _MAGIC_START or end != _MAGIC_END:
-            raise FirmwareError(f"{path}: got no UF2 magic in block {number}, need it. Not a UF2, or damaged")
-        if not flags & _FAMILY_PRESENT or family != RP2040_FAMILY:
-            raise FirmwareError(
-                f"{path}: got UF2 family {family:08X} in block {number}, need {RP2040_FAMILY:08X} (RP2040). "
-                "Made for another chip?"
-            )
-        if index != number or count != blocks:
-            raise FirmwareError(
-                f"{path}: got block {index} of {count} at place {number} of {blocks}, need them in order. Cut short?"
-            )
-        if length > 476 or not _FLASH_START <= address <= _FLASH_END - length:
-            raise FirmwareError(f"{path}: got {length} bytes for {address:08X}, need the Pico's flash")
-        pieces[address] = block[32 : 32 + length]
-    return b"".join(piece for _, piece in sorted(pieces.items()))
+    return uf2.check(path, PICO, version, SHA256.get(version or ""))
