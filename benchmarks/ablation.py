@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,8 @@ from picodigits.evaluation import SEED
 from picodigits.executors import NumpyExecutor
 from picodigits.frames import to_image
 from picodigits.training.dense import fit_mlp
-from picodigits_board import preprocess
+from picodigits_board import find, look, parts, preprocess, sampling
+from picodigits_board.article import Article
 
 OUT = Path(__file__).with_name("ablation.csv")
 PICTURE = Path(__file__).parents[1] / "docs" / "domain-gap.png"
@@ -38,28 +40,33 @@ TRAINED_ON = 20_000
 TESTED_ON = 2000  # of each source at each level, at most
 CHUNK = 500
 
-Step = preprocess.Find | preprocess.Article
-PARTS_OF = preprocess.parts_of
+Step = find.Find | Article
+PARTS_OF = parts.parts_of
 
 
-class OnePaper(preprocess.Find):
+class OnePaper(look.Looker):
     """One level of paper for the whole frame, the middle one of its cells."""
 
-    def _paper(self, pooled: np.ndarray) -> np.ndarray:
-        paper = super()._paper(pooled)
-        return np.full_like(paper, int(np.median(paper)))
+    def _spread(self, pooled: np.ndarray) -> np.ndarray:
+        spread = super()._spread(pooled)
+        return np.full_like(spread, int(np.median(paper_of(spread))))
+
+
+def paper_of(spread: np.ndarray) -> np.ndarray:
+    """(15, 20) uint8, the paper that the digit is found on."""
+    return look.closed(spread[2:20, 2:25], (1, 2))
 
 
 def everything(rows: list[int], strong: list[int]) -> list[tuple[int, ...]]:
-    """All that is dark, as one part of those that `preprocess.parts_of` finds."""
-    parts = PARTS_OF(rows, strong)
-    if len(parts) > 1:
-        areas, tops, lefts, bottoms, rights, darks = zip(*parts, strict=True)
-        parts = [(sum(areas), min(tops), min(lefts), max(bottoms), max(rights), sum(darks))]
-    return parts
+    """All that is dark, as one part of those that `parts.parts_of` finds."""
+    found = PARTS_OF(rows, strong)
+    if len(found) > 1:
+        areas, tops, lefts, bottoms, rights, darks = zip(*found, strict=True)
+        found = [(sum(areas), min(tops), min(lefts), max(bottoms), max(rights), sum(darks))]
+    return found
 
 
-class BlackOrWhite(preprocess.Find):
+class BlackOrWhite(find.Find):
     """Ink is all or nothing."""
 
     def ink(self, frame: np.ndarray) -> np.ndarray:
@@ -69,31 +76,32 @@ class BlackOrWhite(preprocess.Find):
 
 @dataclass(frozen=True)
 class Variant:
-    """A preprocessing: what makes it, and names of `preprocess` that stand for something else in it."""
+    """A preprocessing: what makes it, and names of one of its modules that stand for something else in it."""
 
     name: str
-    make: Callable[[], Step] = lambda: preprocess.Find(16, 16)
+    make: Callable[[], Step] = lambda: find.Find(16, 16)
+    module: ModuleType = find
     constants: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
     def step(self) -> Iterator[Step]:
         """The preprocessing, while its constants hold."""
-        before = {name: getattr(preprocess, name) for name in self.constants}
+        before = {name: getattr(self.module, name) for name in self.constants}
         try:
             for name, value in self.constants.items():
-                setattr(preprocess, name, value)
+                setattr(self.module, name, value)
             yield self.make()
         finally:
             for name, value in before.items():
-                setattr(preprocess, name, value)
+                setattr(self.module, name, value)
 
 
 VARIANTS = (
-    Variant("the article's central crop", lambda: preprocess.Article(12, 12)),
-    Variant("one paper level for the frame", lambda: OnePaper(16, 16)),
-    Variant("all dark parts are the digit", constants={"parts_of": everything}),
+    Variant("the article's central crop", lambda: Article(12, 12)),
+    Variant("one paper level for the frame", module=look, constants={"Looker": OnePaper}),
+    Variant("all dark parts are the digit", module=parts, constants={"parts_of": everything}),
     Variant("not straightened up", constants={"MAX_SHEAR": 0}),
-    Variant("sampled from the pooled picture alone", constants={"FINE_SIZE": 0}),
+    Variant("sampled from the pooled picture alone", module=sampling, constants={"FINE_SIZE": 0}),
     Variant("black or white ink", lambda: BlackOrWhite(16, 16)),
     Variant("find-3"),
 )
@@ -175,14 +183,6 @@ def _write(rows: list[tuple[str, ...]]) -> None:
 # --- the picture ------------------------------------------------------------------------------------------
 
 
-class Watched(preprocess.Find):
-    """Keeps what it made on the way."""
-
-    def _look(self, frame: np.ndarray) -> tuple:
-        self.pooled, self.paper, _ = seen = super()._look(frame)
-        return seen
-
-
 def _draw() -> Image.Image:
     """Three digits at three levels of care: frame, the article's ink, and the steps to ours; a line says what is read.
 
@@ -202,14 +202,14 @@ def _draw() -> Image.Image:
         level, image = LEVELS[row % 3], test.images[chosen[row // 3]]
         frame = camera.photograph(image[None], level, seed=SEED, first=10 + row)
         flat = frame.astype("<u2").view(np.uint8).ravel()
-        step = Watched(ours.ink_height, ours.ink_width)
-        ink = step.ink(flat)
-        paper = step.paper.repeat(2, axis=0).repeat(2, axis=1)
-        dark = (np.maximum(paper, step.pooled) - step.pooled) * np.uint16(preprocess.DARKNESS) // paper
+        ink = find.Find(ours.ink_height, ours.ink_width).ink(flat)
+        _, pooled, spread, _, _ = look.Looker(1).look(flat)
+        paper = paper_of(spread).repeat(2, axis=0).repeat(2, axis=1)
+        dark = (np.maximum(paper, pooled) - pooled) * np.uint16(look.DARKNESS) // paper
         pictures = [
             to_image(frame[0], 2),
-            _picture(255 - preprocess.Article(12, 12).ink(flat)),
-            _picture(step.pooled), _picture(paper), _picture(255 - dark.astype(np.uint8)), _picture(255 - ink),
+            _picture(255 - Article(12, 12).ink(flat)),
+            _picture(pooled), _picture(paper), _picture(255 - dark.astype(np.uint8)), _picture(255 - ink),
         ]  # fmt: skip
         y = top + row * tall
         draw.text((6, y + 50), level, fill=(40, 40, 40), font=font)

@@ -18,7 +18,7 @@ from scipy import ndimage
 from picodigits import camera, datasets
 from picodigits.executors import make_inks
 from picodigits.frames import encode
-from picodigits_board import preprocess
+from picodigits_board import parts, preprocess
 
 VECTORS = Path(__file__).with_name("vectors")
 
@@ -265,25 +265,21 @@ def test_any_frame_gives_an_ink_and_never_an_error(seed: int, spread: int) -> No
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.02, 0.8))
 @settings(max_examples=200, deadline=None)
-def test_the_flood_finds_the_parts_that_scipy_finds(seed: int, density: float) -> None:
+def test_the_parts_are_those_that_scipy_finds_but_for_single_cells(seed: int, density: float) -> None:
     rng = np.random.default_rng(seed)
     cells, dark = rng.random((15, 20)) < density, rng.random((15, 20)) < 0.4
     rows, strong = ([int(sum(1 << c for c in range(20) if plane[y, c])) for y in range(15)] for plane in (cells, dark))
-    labelled, count = ndimage.label(cells, np.ones((3, 3)))
+    labelled, count = ndimage.label(cells, np.ones((3, 3)))  # from the top, each row from the left
     boxes = ndimage.find_objects(labelled)
-    want = sorted(
+    want = [
         (
             int((labelled == k + 1).sum()),
             *(box[0].start, box[1].start, box[0].stop, box[1].stop),
             int((dark & (labelled == k + 1)).sum()),
         )
         for k, box in enumerate(boxes[:count])
-    )
-    parts = []
-    for y in range(15):
-        while rows[y]:
-            parts.append(preprocess._take_part(rows, strong, y))
-    assert sorted(parts) == want
+    ]
+    assert parts.parts_of(rows, strong) == [part for part in want if part[0] > 1][: parts.MAX_PARTS]
 
 
 def test_an_unknown_preprocessing_is_refused_with_what_to_do() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from picodigits.errors import FrameError, ModelFileError
 from picodigits_board import preprocess
+from picodigits_board.article import Article
 from picodigits_board.decide import NO_DIGIT, Decider
 from picodigits_board.modelfile import Model
 from picodigits_board.network import Network
@@ -88,7 +89,7 @@ def make_inks(
 
 def _ready(
     frames: NDArray[np.uint16], preprocess_id: str, shape: tuple[int, int]
-) -> tuple[preprocess.Article | preprocess.Find, NDArray[np.uint8]]:
+) -> tuple[Article | preprocess.Find, NDArray[np.uint8]]:
     """The preprocessing for these frames, and their bytes (N, bytes a frame)."""
     height, width = preprocess.FRAME_HEIGHT, preprocess.FRAME_WIDTH
     scale = next((k for k in (1, 2) if frames.ndim == 3 and frames.shape[1:] == (k * height, k * width)), None)
