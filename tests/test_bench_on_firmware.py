@@ -399,9 +399,10 @@ PARITY_PROGRAM = """
 import struct
 from ulab import numpy as np
 from picodigits_board import decide, modelfile, network, preprocess
-model = modelfile.load("/model.pdm")
-finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)
-net = network.Network(model)
+with open("/model.pdm", "rb") as file:
+    model = modelfile.Model(file)
+    finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)
+    net = network.Network(model)
 classes = len(model.labels) + model.rejects
 pixels = model.ink_height * model.ink_width
 def process(frame, result):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import binascii
+import dataclasses
+import io
 import itertools
 import struct
 from collections.abc import Callable
@@ -69,7 +71,11 @@ def outcome(read: Callable[[bytes], Any], data: bytes) -> str:
     return "refused"
 
 
-READERS = pytest.mark.parametrize("read", [modelfile.parse, layout.Model], ids=["PC", "board"])
+def read_on_the_board(data: bytes) -> layout.Model:
+    return layout.Model(io.BytesIO(data))
+
+
+READERS = pytest.mark.parametrize("read", [modelfile.parse, read_on_the_board], ids=["PC", "board"])
 
 # --- there and back ---------------------------------------------------------------------------------------
 
@@ -118,7 +124,29 @@ def test_a_model_file_is_the_same_bytes_every_time() -> None:
 
 
 def test_the_ram_that_a_model_asks_for_covers_biases_and_two_layers_of_activations() -> None:
-    assert layout.Model(GOOD).ram_bytes == 4 * ((6 + 3) + (20 + 6))
+    assert read_on_the_board(GOOD).ram_bytes == 4 * ((6 + 3) + (20 + 6))
+
+
+def test_the_heap_that_a_network_takes_is_estimated_as_it_was_measured_on_the_board() -> None:
+    """Measured: free heap before the network was made less that after, CircuitPython 10.0.0; see network.py."""
+    rng = np.random.default_rng(2)
+
+    def convolution(inputs: int, outputs: int, pad: int, pool: int) -> ConvLayer:
+        weights = rng.integers(-2, 2, (3, 3, inputs, outputs)).astype(np.int8) * 2 + 1
+        return ConvLayer(weights, np.zeros(outputs, np.int32), 9, 15, pad=pad, pool=pool)
+
+    layers = [
+        convolution(1, 16, 1, 2), convolution(16, 24, 1, 1), convolution(24, 32, 0, 2),
+        dataclasses.replace(layer(48, 288, shift=9), weights=rng.integers(-3, 4, (48, 288)).astype(np.int8)),
+        layer(11, 48),
+    ]  # fmt: skip
+    shape = {"ink_shape": (16, 16), "labels": [str(k) for k in range(10)], "rejects": True, "ink_shift": 4}
+    model = modelfile.parse(modelfile.pack(**good(layers=layers, **shape)))
+    passing = 16 * 16 * 18 + 6 * 16 * 64  # the sums of the first layer and what becomes of them
+    assert modelfile.heap_bytes(model) - passing == pytest.approx(57_800, rel=0.1)
+    assert modelfile.fits_board(model)
+    wider = [dataclasses.replace(layer(200, 288, shift=9)), layer(11, 200)]
+    assert not modelfile.fits_board(modelfile.parse(modelfile.pack(**good(layers=[*layers[:3], *wider], **shape))))
 
 
 def test_a_description_says_what_the_file_holds() -> None:
@@ -206,7 +234,7 @@ def test_a_layer_is_narrow_as_long_as_no_accumulator_can_leave_int16(accumulator
 
 def test_a_file_that_calls_a_layer_narrow_which_is_not_is_refused() -> None:
     data = modelfile.pack(**good(layers=[narrow_layer(32767)]))
-    bias = layout.Model(data).layers[0].bias_offset
+    bias = read_on_the_board(data).layers[0].bias_offset
     one_more = forge(data, (bias, struct.pack("<i", 32768 - 20 * 6 * 255)))
     with pytest.raises(ModelFileError, match="layer 0: got an accumulator that can leave 16 bits"):
         modelfile.parse(one_more)
@@ -279,7 +307,7 @@ def test_what_an_activation_can_reach_bounds_the_next_layer() -> None:
 
 def test_a_file_from_elsewhere_whose_accumulator_is_too_large_is_refused_too() -> None:
     data = modelfile.pack(**good(layers=[exact_layer((1 << 24) - 1)]))
-    bias = layout.Model(data).layers[0].bias_offset
+    bias = read_on_the_board(data).layers[0].bias_offset
     one_more = forge(data, (bias, struct.pack("<i", -((1 << 24) - 20 * FULL))))
     with pytest.raises(ModelFileError, match="accumulator of up to 16777216"):
         modelfile.parse(one_more)

@@ -188,7 +188,8 @@ def test_a_frame_sends_few_pixels_also_where_the_digit_and_the_hint_change(model
     for text, status, confidence in (("8", 0, 97), ("", 2, 0), ("", 3, 0), ("5", 0, 100)):
         for _ in range(4):
             wire.pixel_bytes = 0
-            view.show(ink, text, confidence, status, 9.8, (10, 10, 50, 40))
+            view.show_picture(status, (10, 10, 50, 40))
+            view.show(ink, text, confidence, status, 9.8)
             sent.append(wire.pixel_bytes)
     assert max(sent) <= 9600 + 300 + 2 * 48 * 64  # camera, box, one digit: 6.2 ms of SPI at 20.8 MHz
     assert view.show(ink, "5", 100, 0, 9.8)

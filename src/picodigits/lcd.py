@@ -84,7 +84,8 @@ class Lcd:
         if isinstance(decision, int):
             decision = self._labels[decision] if decision >= 0 else ""
         for _ in range(_MOST_FRAMES):
-            if self._screen.show(ink, decision, confidence, status, fps, box):
+            self._screen.show_picture(status, box)
+            if self._screen.show(ink, decision, confidence, status, fps):
                 break
         return self.picture()
 

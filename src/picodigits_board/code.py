@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import gc
 import time
+from array import array
 
-import displayio
+from picodigits_board import heap
 
-picture = displayio.Bitmap(80, 60, 65536)  # of what stays, the largest first
+piece = heap.take_in_one_piece()
+picture = array("L", bytes(9600))  # (60, 80) RGB565_SWAPPED; of what stays, the largest first
 
-from picodigits_board import display as lcd  # noqa: E402
+from picodigits_board import display, link  # noqa: E402
 from picodigits_board.settings import SETTINGS  # noqa: E402
 
-display = lcd.open_display() if SETTINGS["DISPLAY"] != "none" else None
-if display:
-    display.welcome()
+lcd = display.open_display() if SETTINGS["DISPLAY"] != "none" else None
 
-from picodigits_board import link  # noqa: E402
 from picodigits_board.camera import CameraError, open_camera  # noqa: E402
 
 TRANSPOSE = bool(SETTINGS["TRANSPOSE"])
@@ -27,54 +26,59 @@ TRANSPOSE = bool(SETTINGS["TRANSPOSE"])
 
 def complain(error):
     """Say over USB and on the screen what is wrong and what to do."""
-    gc.collect()
     text = link.explain(error, SETTINGS["MODEL"])
     link.say("error=" + text)
-    if display:
-        display.message("Not ready", text)
+    if lcd:
+        lcd.message("Not ready", text)
 
 
-def read_for_ever(camera):
-    """One frame after the other, from the camera to the screen; the first has been captured already."""
-    frame = camera.frame
-    while True:
-        ink = finder.ink(frame)
-        if TRANSPOSE:
-            ink = ink.transpose().copy()
-        cost.done("ink")
-        scores = net.scores(ink)
-        decision = decider.update(scores, finder.status == preprocess.FOUND)
-        read = model.labels[decision] if decision >= 0 else ""
-        cost.done("network")
-        if view:
-            view.show(ink, read, decider.confidence, finder.status, cost.fps, finder.box)
-        cost.done("screen")
-        gc.collect()  # here, or somewhere in a stage
-        link.say(cost.line(read, decider.confidence, preprocess.STATUS_KEYS[finder.status], scores, ink))
-        cost.next()
-        camera.capture()
-        cost.done("capture")
+def read_frame():
+    """What the camera has captured, to the screen and over USB. Nothing of it stays, so that large blocks stay free."""
+    ink = finder.ink(camera.frame)
+    gc.collect()  # what that left, some 55 KB, before it is in the network's way
+    cost.done("ink")
+    if view:
+        view.show_picture(finder.status, finder.box)
+    cost.done("screen")
+    camera.begin()  # the next picture comes in while this one is read
+    if TRANSPOSE:
+        ink = ink.transpose().copy()
+    scores = net.scores(ink)
+    decision = decider.update(scores, finder.status == preprocess.FOUND)
+    read = labels[decision] if decision >= 0 else ""
+    cost.done("network")
+    if view:
+        view.show(ink, read, decider.confidence, finder.status, cost.fps)
+    cost.done("screen")
+    link.say(cost.line(read, decider.confidence, preprocess.STATUS_KEYS[finder.status], scores, ink))
 
 
 camera = view = None
 try:
-    camera = open_camera(picture, SETTINGS, complain)
-    if display:
-        display.camera(picture, TRANSPOSE)  # something to look at, while the rest is read in
+    camera = open_camera(picture, SETTINGS, complain, lambda: heap.read_in("network"))
+    if lcd:
+        lcd.camera(picture, TRANSPOSE)  # something to look at, while the rest is read in
+    heap.read_in("preprocess", "screen", "modelfile", "stages", "decide")
     from picodigits_board import decide, modelfile, network, preprocess, screen, stages
 
-    gc.collect()
-    model = modelfile.load(SETTINGS["MODEL"])
-    finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)
-    decider = decide.Decider(model.octave, model.min_confidence, model.rejects)
-    if display:
-        view = screen.Screen(display, picture, model.labels, model.ink_height, model.ink_width, TRANSPOSE)
-    gc.collect()
-    net = network.Network(model)
+    with open(SETTINGS["MODEL"], "rb") as file:
+        model = modelfile.Model(file)
+        labels = model.labels
+        finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)
+        decider = decide.Decider(model.octave, model.min_confidence, model.rejects)
+        net = network.Network(model)
+    if lcd:
+        view = screen.Screen(lcd, picture, labels, model.ink_height, model.ink_width, TRANSPOSE)
+    del model, modelfile
+    heap.forget("modelfile")
     cost = stages.Stages(bool(SETTINGS["TRACE"]))
     while True:
         try:
-            read_for_ever(camera)
+            while True:
+                read_frame()
+                cost.next()
+                camera.capture()
+                cost.done("capture")
         except CameraError as error:
             complain(error)
         camera.deinit()
@@ -91,4 +95,4 @@ except (MemoryError, OSError, ValueError) as error:
 finally:
     if camera:
         camera.deinit()
-    lcd.close_display(display)
+    display.close_display(lcd)

@@ -54,7 +54,7 @@ class Decider:
         old = self._likelihoods
         if max(old) and max(old) * 100 >= self._min_confidence << 16:
             new = [(old[i] + new[i]) >> 1 for i in range(len(new))]
-        self._likelihoods = new
+        self._likelihoods[:] = new  # in place: the heap keeps large blocks
         best = max(new)
         self.confidence = (best * 100 + ONE // 2) >> 16
         leader = self.decision  # of equals the one shown, else this frame's: likelihoods are coarser than scores

@@ -166,7 +166,7 @@ class Display:
 
 
 def open_display() -> Display:
-    """The ST7735R on the pins of `pins.py`, dark as yet. On the board alone."""
+    """The ST7735R on the pins of `pins.py`, with the picture at start on it. On the board alone."""
     import board
     import busio
     import digitalio
@@ -188,7 +188,9 @@ def open_display() -> Display:
         light.switch_to_output(True)
         _opened.append(light)
     time.sleep(0.12)  # after a reset while awake, before SLPOUT
-    return Display(wire, terminalio.FONT.bitmap)
+    display = Display(wire, terminalio.FONT.bitmap)
+    display.welcome()
+    return display
 
 
 def close_display(display: Display | None) -> None:

@@ -7,6 +7,8 @@ taken what still waits.
 
 from __future__ import annotations
 
+import gc
+
 import usb_cdc  # type: ignore[import-not-found]
 
 PREFIX = "picodigits: "
@@ -28,7 +30,8 @@ def say(text: str) -> None:
 
 
 def explain(error: Exception, model_path: str) -> str:
-    """What went wrong, in words that say what to do."""
+    """What went wrong, in words that say what to do; collects garbage first, since the heap may be full."""
+    gc.collect()
     if isinstance(error, MemoryError):
         return "out of memory: use a smaller model"
     if isinstance(error, OSError):

@@ -15,7 +15,7 @@ Little-endian. One header, the class labels, one descriptor a layer, the numbers
         44     1  min_confidence, percent: below it the decision is "no digit" (0..100)
         45     1  flags: 1 = rejects: one more score, the last, stands for "no digit"
         46     2  label_bytes, uint16
-        48     4  ram_bytes, uint32: heap that the network needs beside the file itself
+        48     4  ram_bytes, uint32: an estimate of the heap that the network needs beside its weights
         52     1  ink_shift 0..7: the network sees ink >> ink_shift
         53     3  zero
         56     -  labels: UTF-8, separated by line feeds, zero-padded to a multiple of 4
@@ -33,6 +33,9 @@ Little-endian. One header, the class labels, one descriptor a layer, the numbers
 A layer is narrow where every accumulator that it can end with, rounding included, lies within int16; a convolution
 always is. A convolution sees its input with `pad` zeros on each side; `pool` 2 takes the largest of each 2 x 2
 accumulators. Dense layers shared over row bands or patches are convolutions with a large kernel and stride.
+
+The file is never in memory as a whole: its checksum is computed a piece at a time, and of its numbers a layer at a
+time is read, by `network`. What that layer needs stays, in a form of its own.
 
 Runs on CircuitPython 9 and 10 and on the PC; the PC's reader and writer import this file.
 """
@@ -54,6 +57,7 @@ RELU = 1
 DEPTHWISE = 2
 NARROW = 4
 REJECTS = 1  # a flag of the file
+PIECE_BYTES = 1024  # of the file that are read at a time
 MAX_ACCUMULATOR = 1 << 24  # float32 arithmetic inside ulab is exact below this
 
 
@@ -108,32 +112,39 @@ class Layer:
 
 
 class Model:
-    """A checked model file: its header as attributes, `layers`, and `data`, the whole file.
+    """A checked model file: its header as attributes, and `layers`.
 
     labels           list of str, one a class
     preprocess_id    str
     rejects          bool: after those of the classes comes one more score, for "no digit"
-    ink_height, ink_width, ink_shift, octave, min_confidence, ram_bytes    int
+    ink_height, ink_width, ink_shift, octave, min_confidence, ram_bytes, file_bytes    int
     """
 
-    def __init__(self, data: bytes) -> None:
-        """Check `data` (bytes, the whole file) and read it. Raises ModelFileError."""
-        if len(data) < HEADER_BYTES + 4:
-            raise ModelFileError(_size_error(len(data), "at least %d" % (HEADER_BYTES + 4)))
-        if bytes(data[:3]) != MAGIC:
+    def __init__(self, file) -> None:  # type: ignore[no-untyped-def]
+        """Check `file`, open for reading in binary, and read its header; it must stay open while `read` is used.
+
+        Raises ModelFileError.
+        """
+        self._file = file
+        size = file.seek(0, 2)
+        if size < HEADER_BYTES + 4:
+            raise ModelFileError(_size_error(size, "at least %d" % (HEADER_BYTES + 4)))
+        header = struct.unpack(HEADER, self.read(0, HEADER_BYTES))
+        if header[0][:3] != MAGIC:
             raise ModelFileError("model file: got something else, need one that starts with PDM. Train or export one.")
-        if data[3] != VERSION:
+        if header[0][3] != VERSION:
             raise ModelFileError(
                 "model file: got format %d, need %d. Train it again with this version of picodigits."
-                % (data[3], VERSION)
+                % (header[0][3], VERSION)
             )
-        header = struct.unpack_from(HEADER, data, 0)
-        if header[1] != len(data):
-            raise ModelFileError(_size_error(len(data), "%d" % header[1]))
-        (crc,) = struct.unpack_from("<I", data, len(data) - 4)
-        if crc != binascii.crc32(memoryview(data)[: len(data) - 4]):
+        self.file_bytes = header[1]
+        if size != self.file_bytes:
+            raise ModelFileError(_size_error(size, "%d" % self.file_bytes))
+        crc = 0
+        for at in range(0, size - 4, PIECE_BYTES):
+            crc = binascii.crc32(self.read(at, min(PIECE_BYTES, size - 4 - at)), crc)
+        if struct.pack("<I", crc) != self.read(size - 4, 4):
             raise ModelFileError("model file: the checksum is wrong, the file is damaged. Copy it again.")
-        self.data = data
         self.preprocess_id = _string(header[2])
         self.name = _string(header[3])
         self.ink_height, self.ink_width, self.classes, count = header[4:8]
@@ -146,15 +157,15 @@ class Model:
         if not (sizes and 1 <= self.octave <= MAX_ACCUMULATOR and self.min_confidence <= 100):
             raise ModelFileError("model file: a value in its header is out of range. Export it again.")
         at = HEADER_BYTES
-        self.labels = _string(data[at : at + label_bytes]).split("\n")
+        self.labels = _string(self.read(at, label_bytes)).split("\n")
         at += label_bytes
         self.layers = []
         shape = (1, self.ink_height, self.ink_width)
         for _ in range(count):
-            if at + LAYER_BYTES > len(data):
+            if at + LAYER_BYTES > size:
                 raise ModelFileError("model file: a layer lies outside the file. Export it again.")
-            layer = Layer(struct.unpack_from(LAYER, data, at), shape)
-            if layer.end > len(data) - 4:
+            layer = Layer(struct.unpack(LAYER, self.read(at, LAYER_BYTES)), shape)
+            if layer.end > size - 4:
                 raise ModelFileError("model file: its layers do not fit together. Export it again.")
             self.layers.append(layer)
             shape = layer.shape
@@ -163,11 +174,16 @@ class Model:
         if last.relu or last.outputs != self.classes + self.rejects or len(self.labels) != self.classes:
             raise ModelFileError("model file: its classes, labels and layers do not agree. Export it again.")
 
+    def read(self, offset: int, count: int) -> bytes:
+        """`count` bytes of the file from `offset` on."""
+        self._file.seek(offset)
+        raw: bytes = self._file.read(count)
+        return raw
 
-def load(path: str) -> Model:
-    """Read and check the model file at `path` (str). Raises OSError, ModelFileError."""
-    with open(path, "rb") as file:
-        return Model(file.read())
+    @property
+    def data(self) -> bytes:
+        """The whole file."""
+        return self.read(0, self.file_bytes)
 
 
 def _size_error(got: int, need: str) -> str:

@@ -15,6 +15,7 @@ CircuitPython 10.0.0, virtual ms: camera 3.8, box 0.6, ink 3.5, a large digit 8.
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from picodigits_board.display import (
@@ -66,12 +67,14 @@ class Line:
 
     def forget(self) -> None:
         """Its place on the screen has been cleared."""
-        self._shown = ""
+        self._shown = bytearray(4 * self._length)  # text in UTF-8; the text itself would lie in the way of large blocks
+        self._shown_bytes = 0
         self._letters = [" "] * self._length
 
     def show(self, text: str) -> bool:
         """Show `text`, cut to the line. Returns whether it drew anything: then there may be more to draw."""
-        if text == self._shown:
+        raw = text.encode()[: len(self._shown)]
+        if len(raw) == self._shown_bytes and raw == self._shown[: len(raw)]:
             return False
         left = self._at_once
         letters = self._letters
@@ -83,7 +86,8 @@ class Line:
                 left -= 1
                 self._draw(self._x + i * self._pitch, letter)
                 letters[i] = letter
-        self._shown = text
+        self._shown[: len(raw)] = raw
+        self._shown_bytes = len(raw)
         return left < self._at_once
 
     def _draw(self, x: int, letter: str) -> None:
@@ -115,12 +119,15 @@ class Digits(Line):
 
 def _large_digits(width: int, height: int):  # type: ignore[no-untyped-def]
     """The digits of `strokes`; on the board its code is given back to the heap."""
-    from picodigits_board import strokes
+    from picodigits_board import heap, strokes
 
+    on_board = sys.implementation.name == "circuitpython"
+    if on_board:
+        gc.collect()  # what it took to read the code in: the sheet need not lie behind that
     sheet = strokes.draw(width, height)
-    if sys.implementation.name == "circuitpython":
-        del sys.modules["picodigits_board.strokes"]
-        del sys.modules["picodigits_board"].strokes
+    if on_board:
+        del strokes
+        heap.forget("strokes")
     return sheet
 
 
@@ -146,6 +153,7 @@ class Screen:
         """Take the screen over, cleared. Takes 0.2 s, most of it for the shapes of the digits."""
         self._display = display
         self._picture = picture
+        self._box: tuple[int, int, int, int] | None = None
         self._transpose = transpose
         scale = max(40 // max(ink_height, ink_width), 1)
         while 2 * ink_height * ink_width * scale**2 > MEMORY_BYTES:
@@ -186,24 +194,32 @@ class Screen:
         for line in (self._label, self._confidence, self._hint, self._fps):
             line.forget()
 
-    def show(self, ink: np.ndarray, text: str, confidence: int, status: int, fps: float, box=None) -> bool:  # type: ignore
-        """Show what a frame came to.
+    def show_picture(self, status: int, box: tuple[int, int, int, int] | None = None) -> None:
+        """Show the camera's picture, and where the digit was found in it.
+
+        status      of the preprocessing
+        box         (top, left, bottom, right) of the digit in the camera's picture, or None
+        """
+        if box is not None and self._transpose:
+            box = (box[1], box[0], box[3], box[2])
+        self._box = box
+        self._display.camera(self._picture, self._transpose)
+        if box is not None:
+            self._show_box(box, 0 if status == FOUND else 80)
+
+    def show(self, ink: np.ndarray, text: str, confidence: int, status: int, fps: float) -> bool:
+        """Show what the frame of `show_picture` came to.
 
         ink         (ink_height, ink_width) uint8, as the digit stands on the screen
         text        what was read; "" for no digit
         confidence  percent
         status      of the preprocessing
-        box         (top, left, bottom, right) of the digit in the camera's picture, or None
         returns     True when all of it stands on the screen; else the rest comes with the next frames
         """
-        if box is not None and self._transpose:
-            box = (box[1], box[0], box[3], box[2])
-        self._display.camera(self._picture, self._transpose)
-        if box is not None:
-            self._show_box(box, 0 if status == FOUND else 80)
         hint = HINTS[status] or ("" if text else NOT_SURE)
-        if status == TOUCHES_EDGE and box is not None:
-            hint = self._way(box)
+        if status == TOUCHES_EDGE and self._box is not None:
+            hint = self._way(self._box)
+        self._box = None  # nothing of a frame is kept in the way of large blocks
         label = text or "-"
         if len(label) < self._longest:  # in the middle, as near as whole letters go
             label = " " * ((self._longest - len(label)) // 2) + label

@@ -6,10 +6,11 @@ import gc
 import time
 
 FIGURES = "frame=%d read=%s confidence=%d status=%s capture_ms=%.2f ink_ms=%.2f network_ms=%.2f screen_ms=%.2f"
+CLOCK_US = (1 << 30) - 1  # the clock below starts again after so many microseconds: an int that takes no heap
 
 
 class Stages:
-    """Times the stages of one frame after another: capture, ink, network, screen.
+    """Times the stages of one frame after another: capture, ink, network, screen. A stage may come in parts.
 
     trace  also say the scores, the ink, the heap that is free before the frame and after each stage, and the largest
            block of it. Finding that block fills the heap and collects it again, which takes some 50 ms a frame,
@@ -18,34 +19,40 @@ class Stages:
 
     def __init__(self, trace: bool = False) -> None:
         self._trace = trace
-        self._number = 0
+        self._number = -1
         self._loop_ms = 0.0  # from the start of the last frame to the start of this one
-        self._spent = {"capture": 0, "ink": 0, "network": 0, "screen": 0}  # ns
-        self._free: list[int] = []
-        self._began = self._from = 0
-        self._begin_stage()
+        self._spent = {"capture": 0, "ink": 0, "network": 0, "screen": 0}  # us
+        self._began = self._from = _now_us()
+        self.next()
+        self._loop_ms = 0.0
         if trace:
             self._begin_stage()  # the first frame has been captured before
-        self._began = self._from
 
     def next(self) -> None:
-        """A new frame begins."""
-        now = time.monotonic_ns()
-        self._loop_ms = (now - self._began) // 10000 / 100
+        """Collect garbage, and begin with a new frame: nothing of the last one is kept."""
+        self._free: list[int] = []
+        self._heap = ""
+        gc.collect()
+        now = _now_us()
+        self._loop_ms = ((now - self._began) & CLOCK_US) / 1000
         self._began = now
         self._number += 1
-        self._free = []
+        self._heap = " free=%d" % gc.mem_free()
+        if self._trace:
+            self._heap += " block=%d" % largest_block()
+        for stage in self._spent:
+            self._spent[stage] = 0
         self._begin_stage()
 
     def done(self, stage: str) -> None:
         """This stage has ended."""
-        self._spent[stage] = time.monotonic_ns() - self._from
+        self._spent[stage] += (_now_us() - self._from) & CLOCK_US
         self._begin_stage()
 
     def _begin_stage(self) -> None:
         if self._trace:
             self._free.append(gc.mem_free())  # takes some milliseconds, in no stage
-        self._from = time.monotonic_ns()
+        self._from = _now_us()
 
     @property
     def fps(self) -> float:
@@ -53,14 +60,13 @@ class Stages:
         return 1000 / self._loop_ms if self._loop_ms else 0.0
 
     def line(self, read: str, confidence: int, status: str, scores, ink) -> str:  # type: ignore[no-untyped-def]
-        """The frame as `key=value` words."""
-        spent = [self._spent[stage] // 10000 / 100 for stage in ("capture", "ink", "network", "screen")]
+        """The frame as `key=value` words; `free` and `block` are those before it."""
+        spent = [self._spent[stage] / 1000 for stage in ("capture", "ink", "network", "screen")]
         figures = [self._number, read.replace(" ", "_") or "none", confidence, status]
-        text = FIGURES % tuple(figures + spent)
-        text += " loop_ms=%.2f free=%d" % (self._loop_ms, gc.mem_free())
+        text = FIGURES % tuple(figures + spent) + " loop_ms=%.2f" % self._loop_ms + self._heap
         if self._trace:
             text += " scores=%s ink=%s" % (",".join([str(score) for score in scores]), ink.tobytes().hex())
-            text += " heap=%s block=%d" % (",".join([str(free) for free in self._free]), largest_block())
+            text += " heap=%s" % ",".join([str(free) for free in self._free])
         return text
 
 
@@ -78,3 +84,7 @@ def largest_block() -> int:
             high = middle
     gc.collect()
     return low * 256
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1000 & CLOCK_US

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from picodigits import modelfile
 from picodigits.errors import ExportError
+from picodigits.export.lean import lean
 
 # Adafruit's libraries: module -> its files (none for a single-file module), the package on PyPI that brings it.
 _LIBRARIES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -26,7 +27,7 @@ _INT_LIMIT = 1 << 30  # what CircuitPython holds without a long integer
 def circuitpy_files(model_data: bytes, settings: Mapping[str, str | int] | None = None) -> dict[str, bytes]:
     """Path on CIRCUITPY -> content, for the whole application.
 
-    code.py, settings.toml, model.pdm, lib/picodigits_board/ and Adafruit's drivers in lib/.
+    code.py, settings.toml, model.pdm, lib/picodigits_board/ and Adafruit's drivers, shortened, in lib/.
 
     model_data  a model file
     settings    what settings.toml says to the application: PICODIGITS_... -> str or int
@@ -41,7 +42,7 @@ def circuitpy_files(model_data: bytes, settings: Mapping[str, str | int] | None 
     }
     for name, content in sorted(_board_package().items()):
         files[f"lib/picodigits_board/{name}"] = content
-    return files | library_files(_DRIVERS)
+    return files | {path: lean(content) for path, content in library_files(_DRIVERS).items()}
 
 
 def library_files(modules: Iterable[str]) -> dict[str, bytes]:
