@@ -62,7 +62,7 @@ def _card(name: str, rows: list[dict[str, str]]) -> str:
         SAYS[name],
         "",
         f"- network: {modelfile.chain(model)}; ink {model.ink_height}x{model.ink_width} behind `{model.preprocess_id}`",
-        f"- {len(model.data)} bytes of file, {model.ram_bytes} bytes of heap beside it, "
+        f"- {len(model.data)} bytes of file, about {modelfile.heap_bytes(model)} bytes of heap on the board, "
         f"{modelfile.macs(model)} multiply-accumulates, about {modelfile.network_ms(model):.0f} ms",
         *(
             []
