@@ -115,7 +115,7 @@ def run(
         ms = (time.perf_counter() - start) * 1000
         decision, confidence = int(reading.decisions[0]), int(reading.confidences[0])
         status = int(reading.inks.statuses[0])
-        screens.append(lcd.show(frame, reading.inks.inks[0], decision, confidence, status))
+        screens.append(lcd.show(frame, reading.inks.inks[0], decision, confidence, status, box=reading.inks.box(0)))
         inks.append(reading.inks.inks[0])
         read = model.labels[decision] if decision >= 0 else NO_DIGIT
         lines.append(Line(sources[i], str(labels[i]), read, confidence, STATUS_NAMES[status], ms))
@@ -198,4 +198,5 @@ def lcd_picture(model: Model, frame: NDArray[np.uint16]) -> Image.Image:
         int(reading.decisions[0]),
         int(reading.confidences[0]),
         int(reading.inks.statuses[0]),
+        box=reading.inks.box(0),
     )

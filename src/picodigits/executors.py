@@ -40,6 +40,11 @@ class Inks:
         """(N,) bool: there is ink, if only of a part, or of more than one digit."""
         return ~np.isin(self.statuses, (preprocess.NOTHING, preprocess.TOO_DARK))
 
+    def box(self, i: int) -> tuple[int, int, int, int] | None:
+        """The box of frame `i` as the board's screen takes it; None where nothing was found."""
+        top, left, bottom, right = self.boxes[i].tolist()
+        return None if top < 0 else (top, left, bottom, right)
+
 
 @dataclass(frozen=True)
 class Readings:

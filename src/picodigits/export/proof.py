@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,7 +111,7 @@ def scorers(files: Mapping[str, bytes], model_name: str = "model.pdm") -> dict[s
     board = "lib/picodigits_board/"
     if model_name in files:
         parse = _run(files, board + "modelfile.py")["Model"]
-        network = _run(files, board + "network.py")["Network"](parse(files[model_name]), 1)
+        network = _run(files, board + "network.py")["Network"](parse(io.BytesIO(files[model_name])), 1)
         return {board + "network.py": lambda ink: network.scores(ink.reshape(1, -1))}
     return {name: _python_scorer(_run(files, name)["score"]) for name in files}
 
