@@ -168,16 +168,21 @@ def _plot(rows: Sequence[Row]) -> bytes:
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    for row in rows:
+    under = False
+    ordered = sorted(rows, key=lambda row: row.loop_ms)
+    for row, before in zip(ordered, [None, *ordered], strict=False):
+        near = before is not None and row.loop_ms - before.loop_ms < 0.2 * ordered[-1].loop_ms
+        under = near and not under  # neighbours' names above and below in turn
         colour = "#D55E00" if row.program == ARTICLE_PROGRAM else "#0072B2"
         axes.scatter(row.loop_ms, row.right_percent, s=row.bytes / 25, color=colour, alpha=0.6)
         above = 6 + (row.bytes / 25) ** 0.5 / 2  # points, clear of the dot
         axes.annotate(
-            f"{row.program}\n{row.bytes} bytes", (row.loop_ms, row.right_percent), xytext=(0, above),
-            textcoords="offset points", ha="center", fontsize=9,
+            f"{row.program}\n{row.bytes} bytes", (row.loop_ms, row.right_percent),
+            xytext=(0, -above if under else above), textcoords="offset points", ha="center",
+            va="top" if under else "bottom", fontsize=9,
         )  # fmt: skip
     axes.set_xlim(0, 1.25 * max(row.loop_ms for row in rows))
-    axes.set_ylim(0, 112)
+    axes.set_ylim(0, 125)
     axes.set_xlabel("one loop, camera to screen: virtual ms at 125 MHz, emulated (silicon: 1 to 10 % more)")
     axes.set_ylabel("right on simulated desk photographs, %")
     axes.set_title(f"CircuitPython {rows[0].firmware} on an emulated Pico", fontsize=10)
