@@ -342,6 +342,7 @@ def test_the_lcd_shows_what_the_pc_draws_in_time_and_without_heap_growth(
         assert np.array_equal(seen, drawn)
 
 
+@pytest.mark.long
 def test_the_loop_goes_on_while_nobody_reads_what_it_says(
     firmware: firmware_files.Firmware, application: dict[str, bytes]
 ) -> None:

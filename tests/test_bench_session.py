@@ -78,6 +78,7 @@ def test_the_committed_report_is_about_the_models_that_ship() -> None:
 
 @pytest.mark.firmware
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_demo_lets_the_emulated_pico_read_too(tmp_path: Path, firmware: firmware_files.Firmware) -> None:
     result = demo.run(tmp_path, count=3)
     assert all(line.pico_ms is not None and 20 < line.pico_ms < 2000 for line in result.lines)
@@ -98,6 +99,7 @@ def test_board_and_pc_agree_on_ten_frames_through_the_whole_camera_path(firmware
 
 @pytest.mark.firmware
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_program_that_opens_the_serial_port_sees_the_board_read(firmware: firmware_files.Firmware) -> None:
     with session.serve(modelfile.find("article"), kind="tcp") as port:
         host, number = port.name.removeprefix("socket://").split(":")
@@ -113,6 +115,7 @@ def test_a_program_that_opens_the_serial_port_sees_the_board_read(firmware: firm
 
 @pytest.mark.firmware
 @pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_releases_every_pin_and_switches_the_watchdog_off(firmware: firmware_files.Firmware) -> None:
     shown = pictures.choose(digits=(5,), care="studio").frames
     files = circuitpy_files(modelfile.find("article").data)
