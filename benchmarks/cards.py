@@ -64,11 +64,6 @@ def _card(name: str, rows: list[dict[str, str]]) -> str:
         f"- network: {modelfile.chain(model)}; ink {model.ink_height}x{model.ink_width} behind `{model.preprocess_id}`",
         f"- {len(model.data)} bytes of file, about {modelfile.heap_bytes(model)} bytes of heap on the board, "
         f"{modelfile.macs(model)} multiply-accumulates, about {modelfile.network_ms(model):.0f} ms",
-        *(
-            []
-            if modelfile.fits_board(model)
-            else ["- too large for the board's heap beside the screen as yet: a PC's model"]
-        ),
         f"- made by `picodigits train {name}`, {_training(recipe)}; CRC32 {crc:08x}",
         f"- handwriting: {'; '.join(LICENCES[data] for data in recipe.data)}",
         "",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -20,28 +21,21 @@ from numpy.typing import NDArray
 from picodigits import camera, datasets, frames, modelfile
 from picodigits.bench.parity import FedBoard
 from picodigits.executors import NumpyExecutor
+from picodigits_board import look
 
 OUT = Path(__file__).with_name("yuv.csv")
 LEVELS = ("studio", "desk", "hard")
 REPEATS = 20
-POOLED = """from ulab import numpy as np
-def pooled(plane):
-    rows = plane[0::2]
-    rows += plane[1::2]
-    sums = rows[:, 0::2]
-    sums += rows[:, 1::2]
-    return sums
-"""
 
 # YUYV: luminance is every other byte, of 8 bits, so it is brought down to 6: sums of four must stay within a byte.
 STEPS = {
     "rgb565": {
-        "pooled picture": "seen = pooled(np.bitwise_and(pixels[:, 0::2], 7)) * 8\n"
-        "seen += pooled(np.right_shift(pixels[:, 1::2], 5))",
+        "pooled picture": "seen = _pooled(np.bitwise_and(pixels[:, 0::2], 7)) * 8\n"
+        "seen += _pooled(np.right_shift(pixels[:, 1::2], 5))",
         "screen": "pass",  # the display takes RGB565 as it is
     },
     "yuv": {
-        "pooled picture": "seen = pooled(np.right_shift(pixels[:, 0::2], 2))",
+        "pooled picture": "seen = _pooled(np.right_shift(pixels[:, 0::2], 2))",
         # Grey as RGB565, high byte first: RRRRRGGG GGGBBBBB, in the place of the frame.
         "screen": "y = pixels[:, 0::2] * 1\nhigh = np.right_shift(y, 3)\nlow = high * 1\nhigh *= 8\n"
         "high += np.right_shift(y, 5)\nlow += np.left_shift(np.right_shift(y, 2), 5)\n"
@@ -79,7 +73,8 @@ def main() -> None:
 def _milliseconds(statements: str) -> float:
     """Virtual ms of some statements on a frame, less those of none."""
     body = "\n    ".join(["pixels = np.frombuffer(frame, dtype=np.uint8).reshape((60, 160))", *statements.split("\n")])
-    program = f"{POOLED}def once(frame):\n    {body}\n"
+    pooled = inspect.getsource(look._pooled)
+    program = f"from ulab import numpy as np\n{pooled}\ndef once(frame):\n    {body}\n"
     frame = np.full((1, frames.FRAME_HEIGHT, frames.FRAME_WIDTH), 0x1234, np.uint16)
     spent = []
     for count in (0, REPEATS):

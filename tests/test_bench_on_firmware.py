@@ -324,7 +324,7 @@ def test_the_lcd_shows_what_the_pc_draws_in_time_and_without_heap_growth(
     result = run(application, pictures, firmware=firmware, frames_each=frames_each)  # 30 frames
     assert not result.errors
     assert result.first_prediction_ms is not None
-    assert result.first_prediction_ms < 4800
+    assert result.first_prediction_ms < 4500
     assert max(float(frame.values["screen_ms"]) for frame in result.frames) < 15
     free = [int(frame.values["free"]) for frame in result.frames[1:]]
     assert max(free) - min(free) < 512

@@ -210,7 +210,7 @@ def test_an_array_that_is_no_ink_is_refused_with_what_was_got_and_what_is_needed
     ]
 
 
-def test_behind_the_camera_more_is_read_right_with_find_1_than_with_article_1(run):
+def test_behind_the_camera_more_is_read_right_with_find_3_than_with_article_1(run):
     values = run.values
     assert values["article_right"] < values["find_right"] <= values["shots"]
     for care in ("studio", "desk"):

@@ -99,10 +99,10 @@ class Camera:
         stop = time.monotonic() + FRAME_WAIT_S
         while self._reader.reading and time.monotonic() < stop:
             pass
-        self._busy = False
+        self._busy = self._reader.reading  # if so, `deinit` stops it
         if _read(self._bus, COM7_REGISTER) != COM7_RGB:
             raise CameraError("it lost power for a moment: check 3.3 V and the cable")
-        if self._reader.reading:
+        if self._busy:
             raise _no_picture()
         return self.frame
 
