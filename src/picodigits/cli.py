@@ -1,28 +1,26 @@
-"""The command line: parse, call, print. Verbs stand in pipeline order."""
+"""The command line: parse, call, print. Verbs stand in pipeline order; those of boards are in `cli_board`."""
 
 from __future__ import annotations
 
 import io
-import json
 import os
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
+from rich.table import Table
 from typer.core import TyperGroup
 
 from picodigits import __version__, datasets, evaluation, modelfile, report, writers
 from picodigits.camera import NO_DIGIT, every_effect, no_digit, photograph
+from picodigits.cli_board import board_app
 from picodigits.errors import DatasetError, FrameError, PicodigitsError
+from picodigits.terminal import MAX_SEED, Care, ModelName, console, examples, progress_bar, say
 from picodigits_board.modelfile import Model
 from picodigits_board.preprocess import STATUS_NAMES
 
@@ -34,17 +32,12 @@ class _InPipelineOrder(TyperGroup):
         return sorted(super().list_commands(ctx), key=lambda verb: {"demo": 0, "data": 1}.get(verb, 2))
 
 
-def _examples(*lines: str) -> str:
-    """The end of a verb's help."""
-    return "Examples:\n\n" + "\n\n".join(f"`picodigits {line}`" for line in lines)
-
-
 app = typer.Typer(
     cls=_InPipelineOrder,
     name="picodigits",
     help="Read handwriting on a $4 microcontroller: from paper to the LCD of a Raspberry Pi Pico.\n\n"
     "Start with `picodigits demo`. The verbs follow the data: data, train, evaluate, classify, export, wiring, deploy.",
-    epilog=_examples("demo", "train --help"),
+    epilog=examples("demo", "train --help"),
     no_args_is_help=True,
     rich_markup_mode="markdown",
     add_completion=False,
@@ -52,29 +45,15 @@ app = typer.Typer(
 )
 data_app = typer.Typer(
     help="Handwriting to train on and to test with.",
-    epilog=_examples("data list", "data get mnist", "data show mnist"),
+    epilog=examples("data list", "data get mnist", "data show mnist"),
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
 app.add_typer(data_app, name="data")
-bench_app = typer.Typer(
-    help="The real CircuitPython firmware on an emulated Pico, with a virtual camera and a virtual screen.",
-    epilog=_examples("bench run --digit 5", "bench fault camera-missing", "bench report"),
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-)
-app.add_typer(bench_app, name="bench")
-
-# Names of files, classes and models are printed as they are: no markup, no emoji codes.
-console = Console(markup=False, emoji=False, highlight=False)
-Data = Annotated[str, typer.Option("--data", help="digits (bundled), mnist, or folder:PATH with one folder a class.")]
 Folder = Annotated[
     Path | None, typer.Option("--folder", help="Where the MNIST files lie. Default: PICODIGITS_DATA, then the cache.")
 ]
-ModelName = Annotated[str, typer.Option("--model", help="A pretrained model's name, or a model file (.pdm).")]
-Care = Literal["clean", "studio", "desk", "hard"]
 Camera = Literal["none", "clean", "studio", "desk", "hard", "wide", "effects", "no-digit"]
-MAX_SEED = 2**32 - 1  # scikit-learn's
 _SPLITS: tuple[datasets.Split, ...] = ("train", "test")
 
 
@@ -143,7 +122,7 @@ def _drop_unwritten_output() -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        _say(f"picodigits {__version__}")
+        say(f"picodigits {__version__}")
         raise typer.Exit
 
 
@@ -159,7 +138,7 @@ def common(
     """Options before any verb."""
 
 
-@app.command(epilog=_examples("demo", "demo --count 20 --care studio --out studio"))
+@app.command(epilog=examples("demo", "demo --count 20 --care studio --out studio"))
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("demo"),
     model: ModelName = "fast",
@@ -171,11 +150,9 @@ def demo(
     """The main job, from handwriting to the LCD picture. Needs nothing beforehand."""
     from picodigits import demo as job
 
-    with _progress() as progress:
+    with progress_bar() as progress:
         result = job.run(out, model_name=model, count=count, care=care, seed=seed, bench=bench, progress=progress)
-    _say(
-        f"\nHandwriting that model {result.model.name} was never trained on, photographed at the level of care {care}:"
-    )
+    say(f"\nHandwriting that model {result.model.name} was never trained on, photographed at the level of care {care}:")
     table = Table("digit from", "shown", "read", "confidence", "found", "PC", "emulated Pico")
     for line in result.lines:
         table.add_row(
@@ -190,11 +167,11 @@ def demo(
         )
     console.print(table)
     right, declined = result.right, result.declined
-    _say(f"{right} read right, {declined} declined, {len(result.lines) - right - declined} misread.")
-    _say(f"Frames, inks and LCD pictures: {result.sheet}")
+    say(f"{right} read right, {declined} declined, {len(result.lines) - right - declined} misread.")
+    say(f"Frames, inks and LCD pictures: {result.sheet}")
     for note in result.notes:
-        _say(note)
-    _say(
+        say(note)
+    say(
         "\nWhat next:\n"
         "  picodigits train --help      train a model of your own\n"
         "  picodigits export --help     turn a model into what a Pico can run\n"
@@ -202,7 +179,7 @@ def demo(
     )
 
 
-@data_app.command("list", epilog=_examples("data list"))
+@data_app.command("list", epilog=examples("data list"))
 def data_list() -> None:
     """What handwriting there is, and where."""
     table = Table("name", "samples", "where", "state", "licence")
@@ -211,31 +188,31 @@ def data_list() -> None:
     console.print(table)
 
 
-@data_app.command("get", epilog=_examples("data get mnist"))
+@data_app.command("get", epilog=examples("data get mnist"))
 def data_get(name: Annotated[str, typer.Argument(help="mnist")] = "mnist") -> None:
     """Download a dataset into the cache, checksums verified; a broken transfer leaves nothing behind."""
     if name != "mnist":
         raise DatasetError(f"data get: got {name}, need mnist. The digits of scikit-learn are bundled.")
-    with _progress(bytes_shown=True) as progress:
+    with progress_bar(bytes_shown=True) as progress:
         folder = datasets.download_mnist(progress)
-    _say(f"MNIST is in {folder}. Look at it with: picodigits data show mnist")
+    say(f"MNIST is in {folder}. Look at it with: picodigits data show mnist")
 
 
-@data_app.command("check", epilog=_examples("data check digits", "data check mnist --folder Downloads/mnist"))
+@data_app.command("check", epilog=examples("data check digits", "data check mnist --folder Downloads/mnist"))
 def data_check(
     name: Annotated[str, typer.Argument(help="digits, mnist or folder:PATH.")] = "digits", folder: Folder = None
 ) -> None:
     """Is a dataset whole? Counts, classes and checksums."""
     findings = datasets.check(name, folder)
     for finding in findings:
-        _say(f"{'ok ' if finding.ok else 'BAD'} {finding.thing}: {finding.text}")
+        say(f"{'ok ' if finding.ok else 'BAD'} {finding.thing}: {finding.text}")
     bad = sum(not finding.ok for finding in findings)
     if bad:
         again = "Get it again: picodigits data get mnist" if name == "mnist" else "Mend what is marked BAD above."
         raise DatasetError(f"{name}: got {bad} of {len(findings)} checks that failed, need all to pass. {again}")
 
 
-@data_app.command("show", epilog=_examples("data show digits", "data show mnist --camera desk --out desk.png"))
+@data_app.command("show", epilog=examples("data show digits", "data show mnist --camera desk --out desk.png"))
 def data_show(
     name: Annotated[str, typer.Argument(help="digits, mnist or folder:PATH.")] = "digits",
     out: Annotated[Path, typer.Option(help="The contact sheet to write (PNG).")] = Path("digits.png"),
@@ -269,11 +246,11 @@ def data_show(
     else:
         sheet = report.frame_sheet(photograph(dataset.first_of_each(each).images, camera, seed=seed), each)
     report.save_image(out, sheet)
-    _say(f"{dataset.name}, {split}: {len(dataset)} samples. Contact sheet: {out}")
+    say(f"{dataset.name}, {split}: {len(dataset)} samples. Contact sheet: {out}")
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "train article",
         "train linear --data digits --out mine.pdm",
         "train mlp --data folder:letters --out letters.pdm",
@@ -316,19 +293,19 @@ def train(
         [datasets.load(name, split, place) for name, place in zip(chosen.data, folders, strict=True)]
         for split in _SPLITS
     )
-    with _progress() as progress:
+    with progress_bar() as progress:
         trained = recipes.train(chosen, training, progress, seed=seed)
         modelfile.write(path, trained.data)
         model = modelfile.parse(trained.data)
         results = evaluation.of_test_splits(model, tests, bool(chosen.cares), progress)
     report.save_evaluation(model, results, None, picture)
     _print_report(model, results, declining=True)
-    _say(f"Confusion matrix: {picture}")
+    say(f"Confusion matrix: {picture}")
     _print_description(model)
-    _say(f"Trained on {trained.samples} samples. Model file: {path}")
+    say(f"Trained on {trained.samples} samples. Model file: {path}")
 
 
-@app.command(epilog=_examples("calibrate mine.pdm --force", "calibrate mine.pdm --data digits --out careful.pdm"))
+@app.command(epilog=examples("calibrate mine.pdm --force", "calibrate mine.pdm --data digits --out careful.pdm"))
 def calibrate(
     model: Annotated[str, typer.Argument(help="A pretrained model's name, or a model file (.pdm).")],
     data: Annotated[
@@ -356,7 +333,7 @@ def calibrate(
     names = data or calibration.SOURCES
     folders = [folder if name == "mnist" or "mnist" not in names else None for name in names]
     training = [datasets.load(name, "train", place) for name, place in zip(names, folders, strict=True)]
-    with _progress() as progress:
+    with progress_bar() as progress:
         made = calibration.recalibrate(bytes(loaded.data), training, progress)
     modelfile.write(path, made)
     after = modelfile.parse(made)
@@ -364,11 +341,11 @@ def calibrate(
     table.add_row("scores this much lower are half as likely", str(loaded.octave), str(after.octave))
     table.add_row("declines below", f"{loaded.min_confidence} %", f"{after.min_confidence} %")
     console.print(table)
-    _say(f"Model file: {path}")
+    say(f"Model file: {path}")
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "evaluate fast",
         "evaluate fast --limit 200",
         "evaluate mine.pdm --data mnist --level desk --limit 0 --out mine",
@@ -415,7 +392,7 @@ def evaluate(
     """
     loaded = modelfile.find(model)
     report.need_evaluation_places(out, confusion)
-    with _progress() as progress:
+    with progress_bar() as progress:
         sets = evaluation.held_out(
             data or (), level or (), loaded.labels, folder=folder, limit=limit, seed=seed, no_digit=not no_decline
         )
@@ -423,12 +400,12 @@ def evaluate(
     written = report.save_evaluation(loaded, results, out, confusion)
     _print_report(loaded, results, declining=not no_decline)
     for path in written:
-        _say(f"Saved: {path}")
+        say(f"Saved: {path}")
     _print_description(loaded)
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "classify photo.jpg",
         "classify frames.npy --out predictions.npy",
         "classify frames.npy --model linear --no-decline --out predictions.npy",
@@ -469,12 +446,12 @@ def classify(
     if multi > 1:
         _classify_rows(loaded, pictures, names, multi, no_decline, out)
         return
-    with _progress() as progress:
+    with progress_bar() as progress:
         readings = NumpyExecutor(loaded).read(pictures, lambda done, total: progress("reading", done, total))
     predictions = readings.best if no_decline else readings.decisions
     if out is not None:
         report.save_predictions(out, predictions)
-        _say(f"{len(predictions)} frames read, {int((predictions < 0).sum())} declined. Predictions: {out}")
+        say(f"{len(predictions)} frames read, {int((predictions < 0).sum())} declined. Predictions: {out}")
         return
     table = Table("frame", "read", "confidence", "found")
     for name, prediction, confidence, status in zip(
@@ -491,7 +468,7 @@ def _classify_rows(
     """The --multi way of `classify`."""
     from picodigits.executors import NumpyExecutor
 
-    with _progress() as progress:
+    with progress_bar() as progress:
         rows = NumpyExecutor(model).read_rows(pictures, most, lambda done, total: progress("reading", done, total))
     read = [[digit.best if no_decline else digit.decision for digit in row] for row in rows]
     if out is not None:
@@ -499,7 +476,7 @@ def _classify_rows(
         for row, line in zip(read, predictions, strict=True):
             line[: len(row)] = row
         report.save_predictions(out, predictions)
-        _say(f"{len(rows)} frames read, {sum(map(len, rows))} digits. Predictions: {out}")
+        say(f"{len(rows)} frames read, {sum(map(len, rows))} digits. Predictions: {out}")
         return
     table = Table("frame", "read", "confidence")
     for name, row, digits in zip(names, read, rows, strict=True):
@@ -508,7 +485,7 @@ def _classify_rows(
     console.print(table)
 
 
-@app.command(epilog=_examples("export circuitpython", "export m2cgen --model article --out svm"))
+@app.command(epilog=examples("export circuitpython", "export m2cgen --model article --out svm"))
 def export(
     target: Annotated[str, typer.Argument(help="m2cgen, compact or circuitpython.")],
     model: Annotated[
@@ -536,232 +513,18 @@ def export(
     for name, other in result.sizes.items():
         sizes.add_row(name, "not possible" if other is None else f"{other}")
     console.print(sizes)
-    _say(f"{result.proof} {result.note}".strip())
+    say(f"{result.proof} {result.note}".strip())
 
 
-Pins = Annotated[
-    Path | None, typer.Option("--pins", help="Another wiring: a pins.py of yours. Default: the application's.")
-]
-
-
-@app.command(epilog=_examples("wiring", "wiring --profile pico2-w --out printed", "wiring --pins my_pins.py"))
-def wiring(
-    profile: Annotated[str, typer.Option(help="The board: pico, pico-w, pico2, pico2-w.")] = "pico",
-    pins: Pins = None,
-    out: Annotated[Path, typer.Option(help="Folder for wiring.svg, wiring.png and wiring.html.")] = Path("wiring"),
-) -> None:
-    """How Pico, camera and screen are wired: a table, a picture, and a checklist to print.
-
-    The pins are checked first: whether they exist, are free, and can do what they are for.
-    """
-    from picodigits.board import diagram, profiles
-    from picodigits.board import wiring as wirings
-
-    board, chosen = profiles.find(profile), wirings.read_pins(pins)
-    wirings.need_sound(chosen, board, str(pins or "pins.py"))
-    wires = wirings.wires(chosen, board)
-    paths = diagram.save(out, wires, board)
-    table = Table("from", "to the Pico", "wire", title=board.title)
-    for wire in wires:
-        table.add_row(*wirings.from_to(wire), wire.colour)
-    console.print(table)
-    _say(f"Picture: {paths[1]}, also {paths[0].name}.")
-    _say(f"To print, with a box to tick for each wire and what you see where it is wrong: {paths[2]}")
-
-
-@app.command(
-    epilog=_examples(
-        "deploy",
-        "deploy --model mine.pdm --settings transpose=1 --settings flip_y=1",
-        "deploy --dry-run",
-        "deploy --to /media/me/CIRCUITPY",
-    )
-)
-def deploy(
-    to: Annotated[
-        Path | None, typer.Option("--to", "--board", help="The drive, or a folder. Default: the board that is found.")
-    ] = None,
-    model: ModelName = "fast",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--settings", help="NAME=VALUE for settings.toml, such as flip_y=1. May repeat; others stay."),
-    ] = None,
-    pins: Pins = None,
-    profile: Annotated[
-        str | None, typer.Option(help="pico, pico-w, pico2 or pico2-w, where the drive does not tell.")
-    ] = None,
-    firmware: Annotated[
-        str | None,
-        typer.Option("--firmware", help="For a board in BOOTSEL mode: a UF2 file or a version. Default: 10.0.0."),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")] = False,
-) -> None:
-    """Put application, libraries, model and settings onto a board; onto one in BOOTSEL mode CircuitPython first.
-
-    What is equal is left alone. Each file is read back and compared. A copy that is cut never runs half-made: the
-    board waits, and the next deploy goes on. A code.py of yours is kept under another name.
-    """
-    from picodigits.board import deploy as job
-
-    loaded = modelfile.find(model)
-    values = job.parse_settings(settings or ())
-    drive = job.choose(to)
-    _say(f"Board: {drive.title}")
-    if drive.bootsel or firmware is not None:
-        with _progress(bytes_shown=True) as progress:
-            drive, done = job.install_circuitpython(drive, profile, firmware, dry_run=dry_run, progress=progress)
-        for line in done:
-            _say(line)
-        if dry_run:
-            _say("Nothing was changed. The application goes onto the drive that comes up after the firmware.")
-            return
-        _say(f"Board: {drive.title}")
-    plan = job.prepare(drive, loaded.data, settings=values, pins=pins, profile=profile)
-    table = Table(Column("on the drive", no_wrap=True), "bytes", "")
-    for item in plan.lines:
-        table.add_row(item.path, str(item.bytes), item.what)
-    console.print(table)
-    for note in plan.notes:
-        _say(note)
-    if dry_run:
-        _say(f"{plan.bytes} bytes would be written. Nothing was changed.")
-        return
-    with _progress(bytes_shown=True) as progress:
-        job.carry_out(plan, progress)
-    _say("Everything was up to date." if plan.up_to_date else f"{plan.bytes} bytes written, read back and compared.")
-    _say("Eject the drive before you unplug the board.")
-    for line in job.expectation(plan):
-        _say(line)
-
-
-Firmware = Annotated[
-    str | None,
-    typer.Option("--firmware", help="A UF2 file or a version. Default: 10.0.0, from the cache or the network."),
-]
-BenchOut = Annotated[Path, typer.Option("--out", help="Folder for LCD pictures, bench.json and serial.txt.")]
-
-
-@bench_app.command("run", epilog=_examples("bench run --digit 5", "bench run --image five.png --model linear --json"))
-def bench_run(
-    image: Annotated[
-        list[Path] | None,
-        typer.Option("--image", "--frames", help="A picture, frames (.npy), or a folder. May repeat."),
-    ] = None,
-    digit: Annotated[
-        list[int] | None, typer.Option(min=0, max=9, help="A handwritten digit, photographed. May repeat. Default: 5")
-    ] = None,
-    model: ModelName = "fast",
-    firmware: Firmware = None,
-    out: BenchOut = Path("bench"),
-    frames_each: Annotated[int, typer.Option(min=1, max=1000, help="Frames that the board takes of each picture.")] = 3,
-    care: Annotated[Care, typer.Option(help="How carefully digits are photographed.")] = "desk",
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Another seed, another writer.")] = 0,
-    trace: Annotated[bool, typer.Option(help="Also heap after each stage and the largest free block; slower.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-) -> None:
-    """Boot CircuitPython, let code.py read pictures through the camera, and show what the LCD showed."""
-    from picodigits.bench import session
-
-    with _progress() as progress:
-        done = session.run_model(
-            modelfile.find(model),
-            image or (),
-            digit if digit is not None else () if image else (5,),
-            firmware=firmware,
-            frames_each=frames_each,
-            care=care,
-            seed=seed,
-            trace=trace,
-            progress=progress,
-        )
-        paths = done.result.save(out)
-    if as_json:
-        typer.echo(json.dumps(done.to_json(), indent=1))
-        return
-    table = Table("looked at", "read", "confidence", "PC reads")
-    for row in done.readings:
-        table.add_row(*row)
-    console.print(table)
-    facts = Table(show_header=False)
-    for what, value in done.result.table():
-        facts.add_row(what, value)
-    console.print(facts)
-    _say(f"{done.verdict} LCD: {paths[0]}, enlarged: {paths[1]}")
-
-
-@bench_app.command("fault", epilog=_examples("bench fault camera-missing", "bench fault model-damaged --out fault"))
-def bench_fault(
-    name: Annotated[str, typer.Argument(help="Which; without a name they are listed.")] = "",
-    model: ModelName = "article",
-    firmware: Firmware = None,
-    out: BenchOut = Path("bench-fault"),
-) -> None:
-    """Break a wire, the chip or a file on the emulated board: what does it show and say, and does it recover?"""
-    from picodigits.bench import session
-
-    if not name:
-        table = Table("fault", "what is broken")
-        for row in session.fault_names():
-            table.add_row(*row)
-        console.print(table)
-        return
-    with _progress() as progress:
-        seen = session.run_fault(name, modelfile.find(model), firmware=firmware, progress=progress)
-    paths = session.save_fault(seen, out)
-    for line in seen.errors or ["nothing"]:
-        _say(f"said over USB: {line}")
-    _say("reads again once it is mended" if seen.recovered else "does not read again by itself once it is mended")
-    _say(f"LCD during the fault: {paths[0]}, after it: {paths[1]}")
-
-
-@bench_app.command("serve", epilog=_examples("bench serve", "bench serve --kind tcp"))
-def bench_serve(
-    model: ModelName = "fast",
-    firmware: Firmware = None,
-    kind: Annotated[Literal["auto", "pty", "tcp"], typer.Option(help="What other programs open.")] = "auto",
-    seconds: Annotated[float, typer.Option(min=0, help="Stop after so long; 0: run until Ctrl-C.")] = 0,
-) -> None:
-    """Keep an emulated board running with its USB serial port open, for tools that expect a real one."""
-    from picodigits.bench import session
-
-    with (
-        _progress() as progress,
-        session.serve(modelfile.find(model), kind=kind, firmware=firmware, progress=progress) as port,
-    ):
-        _say(f"The emulated Pico's serial port: {port.name}")
-        _say("Open it with Thonny, mpremote or screen. Ctrl-C here ends the board.")
-        sys.stdout.flush()
-        port.wait(seconds or None)
-
-
-@bench_app.command("report", epilog=_examples("bench report", "bench report --model fast --out benchmarks"))
-def bench_report(
-    model: Annotated[list[str] | None, typer.Option("--model", help="Only these. May repeat. Default: all.")] = None,
-    firmware: Firmware = None,
-    out: BenchOut = Path("benchmarks"),
-) -> None:
-    """All shipped models and the article's own program on one firmware: bench.csv and a plot. Takes ten minutes."""
-    from picodigits.bench import report as bench_reports
-    from picodigits.bench import session
-
-    with _progress() as progress:
-        uf2 = session.firmware_for(firmware, progress)
-        rows = bench_reports.measure(firmware=uf2, models=model, progress=progress)
-        paths = bench_reports.save(rows, out)
-    table = Table("virtual ms, means", *(row.program for row in rows))
-    for what, cells in bench_reports.table(rows):
-        table.add_row(what, *cells)
-    console.print(table)
-    _say(f"{bench_reports.CLOCK_COVERS[0].upper()}{bench_reports.CLOCK_COVERS[1:]}.")
-    _say(f"Table: {paths[0]}, plot: {paths[1]}")
-
-
-@app.command(epilog=_examples("describe fast", "describe mine.pdm"))
+@app.command(epilog=examples("describe fast", "describe mine.pdm"))
 def describe(
     model: Annotated[str, typer.Argument(help="A pretrained model's name, or a model file (.pdm).")],
 ) -> None:
     """What a model file says about itself."""
     _print_description(modelfile.find(model))
+
+
+app.add_typer(board_app)
 
 
 def _print_report(model: Model, results: Sequence[evaluation.Evaluation], *, declining: bool) -> None:
@@ -782,25 +545,3 @@ def _print_description(model: Model) -> None:
     for what, value in modelfile.describe(model):
         facts.add_row(what, value)
     console.print(facts)
-
-
-def _say(text: str) -> None:
-    """Print text as it is, on lines as long as they are: paths can be copied, and piped lines do not break."""
-    console.print(text, soft_wrap=True)
-
-
-@contextmanager
-def _progress(bytes_shown: bool = False) -> Iterator[Any]:
-    """A progress display; yields a function (stage, done, total), total 0 for a stage of unknown length."""
-    columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn()]
-    columns += [] if bytes_shown else [MofNCompleteColumn()]
-    errors = Console(stderr=True)
-    with Progress(*columns, TimeElapsedColumn(), console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        tasks: dict[str, Any] = {}
-
-        def update(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total or None)
-            bar.update(tasks[stage], completed=done, total=total or None)
-
-        yield update
