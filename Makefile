@@ -1,6 +1,7 @@
 # make demo   the main job, from handwriting to the LCD picture
 # make test   lint, strict types, tests
-# Both make their own environment in .venv and need nothing but Python 3.11 to 3.13 beforehand.
+# make docs   the user's guide and all documents as web pages, in build/docs
+# All make their own environment in .venv and need nothing but Python 3.11 to 3.13 beforehand.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: demo test clean
+.PHONY: demo test docs clean
 
 demo: $(VENV)/base.stamp
 	$(BIN)/picodigits demo --out demo
@@ -20,6 +21,10 @@ test: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check src tests benchmarks notebooks
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist worksteal
+
+docs: $(VENV)/dev.stamp
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+	@echo "Open build/docs/index.html"
 
 clean:
 	rm -rf $(VENV) demo build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -126,7 +126,7 @@ def draw(made: Sequence[Wire], profile: Profile) -> Drawing:
     notes = _notes(title)
     parts = [shape for shape in under.shapes if shape not in under.open]
     router = _Router([box for shape in [*parts, *over.shapes, *notes] for box in _solid(shape)], pads)
-    links = _links(made)
+    links = links_of(made)
     for net, start, end, _ in sorted(links, key=lambda link: _order(link, pads)):
         router.connect(net, start, end)
     colours = {net: COLOURS[colour] for net, _, _, colour in links}
@@ -387,8 +387,8 @@ def _notes(title: str) -> list[Shape]:
 Link = tuple[str, str, str, str]  # net, pad, pad, colour
 
 
-def _links(made: Iterable[Wire]) -> list[Link]:
-    """What is to be joined: wire by wire, and the resistors' two ends."""
+def links_of(made: Iterable[Wire]) -> list[Link]:
+    """What is to be joined, as (net, pad, pad, colour): wire by wire, and the resistors' two ends."""
     links = []
     for wire in made:
         shared = wire.pin in (SUPPLY_3V3, SUPPLY_5V)
