@@ -133,9 +133,66 @@ def test_a_stuck_data_line_shows_in_every_byte(mcu: Any, camera: CameraWires, pi
     assert b"".join(capture(mcu)) == (sent & 0xFE | 0x80).tobytes()
 
 
+def test_swapped_data_lines_arrive_in_each_others_place(mcu: Any, camera: CameraWires, picture: np.ndarray) -> None:
+    configure(mcu, f"15=02 {RGB565} {SIZE_80X60}")
+    camera.swapped = (2, 3)
+    look(mcu)
+    sent = np.frombuffer(picture.tobytes(), np.uint8)
+    swapped = sent & 0xF3 | (sent & 4) << 1 | (sent & 8) >> 1
+    assert b"".join(capture(mcu)) == swapped.tobytes()
+    camera.swapped = None
+    assert capture(mcu) == [row.tobytes() for row in picture]
+
+
+@pytest.mark.parametrize(("wire", "number"), [("VSYNC", VSYNC), ("HREF", HREF), ("PCLK", PCLK), ("D3", 3)])
+def test_the_pin_of_a_broken_wire_floats_until_it_is_mended(
+    mcu: Any, camera: CameraWires, picture: np.ndarray, wire: str, number: int
+) -> None:
+    configure(mcu, f"15=02 {RGB565} {SIZE_80X60}")
+    camera.broken = {wire}
+    look(mcu)
+    for pull, level in ((0x08, True), (0x04, False)):  # PUE, PDE (RP2040 datasheet, PADS_BANK0)
+        mcu.gpio[number].pad_value = 0x40 | pull
+        assert {mcu.gpio[number].input_value for _ in levels(mcu, 15, step_ns=1000)} == {level}
+    camera.broken = ()
+    assert capture(mcu) == [row.tobytes() for row in picture]
+
+
+def test_without_the_cable_every_line_floats(mcu: Any, camera: CameraWires) -> None:
+    camera.connected = False
+    for number in (*range(8), PCLK, HREF, VSYNC):
+        for pull, level in ((0x08, True), (0x04, False)):
+            mcu.gpio[number].pad_value = 0x40 | pull
+            assert mcu.gpio[number].input_value == level
+
+
+def test_a_broken_clock_makes_the_camera_mute(mcu: Any, camera: CameraWires) -> None:
+    camera.broken = {"MCLK"}
+    assert i2c(mcu, 0x0A, read=1) is None
+    camera.broken = ()
+    assert i2c(mcu, 0x0A, read=1) == [0x76]
+
+
+def test_a_camera_at_another_address_answers_there_alone(mcu: Any, camera: CameraWires) -> None:
+    assert camera.device is not None
+    camera.device.address = 0x30
+    assert i2c(mcu, 0x0A, read=1) is None
+    assert i2c(mcu, 0x0A, read=1, address=0x30) == [0x76]
+
+
+def test_the_lens_stands_between_the_scene_and_the_sensor(mcu: Any, camera: CameraWires, picture: np.ndarray) -> None:
+    configure(mcu, f"15=02 {RGB565} {SIZE_80X60}")
+    assert camera.device is not None
+    camera.device.lens = lambda rgb: rgb * 0
+    look(mcu)
+    assert set(b"".join(capture(mcu))) == {0}
+    camera.device.lens = None
+    assert capture(mcu) == [row.tobytes() for row in picture]
+
+
 def test_a_broken_vsync_wire_never_moves(mcu: Any, camera: CameraWires) -> None:
     configure(mcu, f"15=02 {RGB565} {SIZE_80X60}")
-    camera.vsync_broken = True
+    camera.broken = {"VSYNC"}
     assert len({vsync for vsync, *_ in levels(mcu, 30, step_ns=1000)}) == 1
 
 

@@ -826,7 +826,7 @@ def test_what_can_be_wrong_with_a_deploy_is_one_line(picodigits: Picodigits, tmp
     assert list((tmp_path / "drive").iterdir()) == []
 
 
-@pytest.mark.parametrize("document", ["wiring.md", "deploy.md"])
+@pytest.mark.parametrize("document", ["wiring.md", "deploy.md", "doctor.md"])
 def test_every_command_of_the_documents_about_boards_parses(document: str) -> None:
     text = (Path(__file__).parents[1] / "docs" / document).read_text("utf-8")
     lines = re.findall(r"^picodigits ([^#\n]+)", text, re.MULTILINE)

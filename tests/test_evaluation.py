@@ -20,7 +20,6 @@ from picodigits.executors import NumpyExecutor
 from picodigits.modelfile import DenseLayer
 from picodigits.training import calibration
 from picodigits_board import preprocess
-from picodigits_board.decide import Decider
 from picodigits_board.modelfile import HEADER, HEADER_BYTES, Model
 
 DIGITS = tuple("0123456789")
@@ -228,14 +227,12 @@ def test_coverage_is_what_each_threshold_would_show(rejecting: Model) -> None:
     assert (curve.covered[0], curve.accurate[0]) == (1.0, result.accuracy)
     compared = 0
     for threshold in (1, 20, 30, 40, 60):
-        decisions = []
-        for scores, status in zip(result.scores.tolist(), result.statuses, strict=True):
-            decider = Decider(rejecting.octave, threshold, True)
-            decisions.append(decider.update(scores, bool(status == preprocess.FOUND)))
-        shown = np.array(decisions) >= 0
+        other = modelfile.parse(calibration.with_decision(rejecting, rejecting.octave, threshold))
+        decisions = evaluation.evaluate([other], sets)[0][0].decisions
+        shown = decisions >= 0
         assert curve.covered[threshold] == shown.mean()
         if shown.any():
-            assert curve.accurate[threshold] == (np.array(decisions) == result.labels)[shown].mean()
+            assert curve.accurate[threshold] == (decisions == result.labels)[shown].mean()
             compared += 0 < shown.mean() < 1
     assert compared >= 2
 
@@ -357,11 +354,3 @@ def test_calibrating_with_other_classes_is_refused(rejecting: Model) -> None:
     shapes = datasets.Dataset("shapes", digits.images[:2], np.array([0, 1]), ("circle", "square"), "")
     with pytest.raises(TrainingError, match="shapes: got classes circle square, need 0 1 2"):
         calibration.recalibrate(bytes(rejecting.data), [shapes])
-
-
-def test_the_confidence_is_the_boards(rejecting: Model) -> None:
-    pictures = camera.photograph(datasets.load("digits", "test").images[:50], "hard", seed=3)
-    readings = NumpyExecutor(rejecting).read(pictures)
-    np.testing.assert_array_equal(
-        calibration.confidences_of(readings.scores, readings.inks.found, rejecting.octave, True), readings.confidences
-    )

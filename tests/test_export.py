@@ -339,6 +339,7 @@ def test_the_bundle_is_exactly_the_application_the_model_and_the_drivers(small: 
     expected = {"code.py", "settings.toml", "model.pdm"}
     expected |= {f"lib/picodigits_board/{path.name}" for path in package.glob("*.py")}
     expected -= {"lib/picodigits_board/code.py"}
+    expected |= {"lib/picodigits_board/digits.bin"}
     expected |= {"lib/adafruit_ov7670.py"}
     expected |= {f"lib/adafruit_bus_device/{name}.py" for name in ("__init__", "i2c_device", "spi_device")}
     before = set(sys.modules)

@@ -1,15 +1,23 @@
-"""Adafruit's drivers, shortened for the board: the same writes on the bus, the same values under the same names."""
+"""Programs shortened for the board. Adafruit's drivers: the same writes on the bus, the same values under the same
+names; our own modules: the same readings."""
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from importlib import resources
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from picodigits.export.bundle import library_files
-from picodigits.export.lean import lean
+from picodigits import camera, datasets, modelfile
+from picodigits.export.bundle import circuitpy_files, library_files
+from picodigits.export.lean import lean, ours
+from picodigits_board import preprocess, reading
+from picodigits_board.network import Network
 
 DRIVERS = library_files(("adafruit_ov7670", "adafruit_bus_device"))
 CAMERA = DRIVERS["lib/adafruit_ov7670.py"]
@@ -100,3 +108,91 @@ def test_a_constant_that_is_assigned_again_keeps_its_name() -> None:
     seen: dict[str, Any] = {}
     exec(made.replace(b"from micropython import const", b""), seen)
     assert (seen["C"], seen["D"], "_A" in seen) == (4, 5, False)
+
+
+BOARD = {
+    entry.name: entry.read_bytes()
+    for entry in resources.files("picodigits_board").iterdir()
+    if entry.name.endswith(".py")
+}
+
+
+def test_our_modules_as_they_go_onto_the_board_read_frames_as_the_project_does(tmp_path: Path) -> None:
+    """In a process of their own, where ulab is NumPy."""
+    model = modelfile.find("tiny")
+    files = circuitpy_files(model.data)
+    for path, content in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    (tmp_path / "lib" / "ulab.py").write_text("import numpy\n")
+    frames = camera.photograph(datasets.load("digits", "test").images[:8], "desk", seed=2)
+    np.save(tmp_path / "frames.npy", frames)
+    program = (
+        "import sys; sys.path[:0] = ['lib']\n"
+        "import numpy as np\n"
+        "from picodigits_board import modelfile, network, preprocess, reading\n"
+        "assert open(network.__file__).read().startswith('# Shortened') and network._BATCH == 1\n"
+        "model = modelfile.Model(open('model.pdm', 'rb'))\n"
+        "finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)\n"
+        "reader = reading.make(model, finder, network.Network(model), 1, False)\n"
+        "for frame in np.load('frames.npy'):\n"
+        "    flat = frame.view(np.uint8).ravel()\n"
+        "    reader.look(flat)\n"
+        "    reader.read(flat)\n"
+        "    print(reader.text, reader.confidence, reader.scores, reader.ink.tobytes().hex())\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path.append({str(Path(np.__file__).parents[1])!r})\n{program}"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    reader = reading.make(
+        model, preprocess.make(model.preprocess_id, model.ink_height, model.ink_width), Network(model, 1), 1, False
+    )
+    want = []
+    for frame in frames:
+        flat = np.ascontiguousarray(frame).view(np.uint8).ravel()
+        reader.look(flat)
+        reader.read(flat)
+        assert reader.ink is not None
+        want.append(f"{reader.text} {reader.confidence} {reader.scores} {reader.ink.tobytes().hex()}")
+    assert ran.stdout.splitlines() == want
+
+
+def test_our_modules_lose_what_only_readers_and_the_pc_need() -> None:
+    made = ours(BOARD, keep=("pins.py",))
+    assert made["pins.py"] == BOARD["pins.py"]
+    for name, content in made.items():
+        text = content.decode()
+        if name != "pins.py":
+            assert '"""' not in text
+            assert "TYPE_CHECKING" not in text
+            assert "import numpy as np" not in text.replace("from ulab import numpy as np", "")
+    assert sum(map(len, made.values())) < 0.6 * sum(map(len, BOARD.values()))
+
+
+def test_a_number_keeps_its_name_where_another_module_asks_for_it() -> None:
+    modules = {
+        "a.py": b"FAR = 3\nNEAR = 2 * FAR\nOTHER = 5\nDOUBLE = 1\nDOUBLE = 2\n"
+        b"def f():\n    return NEAR + OTHER + DOUBLE\n",
+        "b.py": b"from a import NEAR\nimport a\nprint(a.FAR, NEAR)\n",
+    }
+    made = ours(modules)["a.py"].decode()
+    seen: dict[str, Any] = {}
+    exec(made, seen)
+    assert (seen["FAR"], seen["NEAR"], "OTHER" in seen, seen["f"]()) == (3, 6, False, 13)
+    assert "return 11 + DOUBLE" in made
+
+
+def test_annotations_are_left_out_and_what_they_annotate_stays() -> None:
+    source = (
+        b"class A:\n    x: int\n    y: int = 4\n    def f(self, a: int) -> None:\n        self.b: list[int] = [a]\n"
+    )
+    source += b"class B:\n    z: int\n"
+    made = ours({"a.py": source})["a.py"].decode()
+    seen: dict[str, Any] = {}
+    exec(made, seen)
+    a = seen["A"]()
+    a.f(7)
+    assert (a.y, a.b, hasattr(a, "x")) == (4, [7], False)
+    assert "int" not in made

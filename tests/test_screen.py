@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from picodigits import modelfile
 from picodigits.bench.st7735r import RAMWR, ST7735R
+from picodigits.export.strokes import digits_file
 from picodigits.frames import decode, encode
 from picodigits.lcd import Lcd
 from picodigits_board import display, screen
@@ -182,7 +184,13 @@ def test_showing_the_same_again_changes_nothing(lcd: Lcd) -> None:
 def test_a_frame_sends_few_pixels_also_where_the_digit_and_the_hint_change(model: Model, lcd: Lcd) -> None:
     wire = Counter()
     letters = lcd.display._font
-    view = screen.Screen(display.Display(wire, letters), np.zeros((60, 80), np.uint16), model.labels, 16, 16)
+    view = screen.Screen(
+        display.Display(wire, letters),
+        np.zeros((60, 80), np.uint16),
+        model.labels,
+        (16, 16),
+        shapes=io.BytesIO(digits_file()),
+    )
     ink = np.zeros((16, 16), np.uint8)
     sent = []
     for text, status, confidence in (("8", 0, 97), ("", 2, 0), ("", 3, 0), ("5", 0, 100)):

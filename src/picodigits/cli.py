@@ -16,10 +16,10 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
-from picodigits import __version__, datasets, evaluation, modelfile, report, writers
+from picodigits import __version__, captures, datasets, evaluation, modelfile, report, writers
 from picodigits.camera import NO_DIGIT, every_effect, no_digit, photograph
 from picodigits.cli_board import board_app
-from picodigits.errors import DatasetError, FrameError, PicodigitsError
+from picodigits.errors import DatasetError, FrameError, PicodigitsError, TrainingError
 from picodigits.terminal import MAX_SEED, Care, ModelName, console, examples, progress_bar, say
 from picodigits_board.modelfile import Model
 from picodigits_board.preprocess import STATUS_NAMES
@@ -36,7 +36,8 @@ app = typer.Typer(
     cls=_InPipelineOrder,
     name="picodigits",
     help="Read handwriting on a $4 microcontroller: from paper to the LCD of a Raspberry Pi Pico.\n\n"
-    "Start with `picodigits demo`. The verbs follow the data: data, train, evaluate, classify, export, wiring, deploy.",
+    "Start with `picodigits demo`. The verbs follow the data: data, train, evaluate, classify, export, wiring, deploy,"
+    " monitor, capture.",
     epilog=examples("demo", "train --help"),
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -200,7 +201,8 @@ def data_get(name: Annotated[str, typer.Argument(help="mnist")] = "mnist") -> No
 
 @data_app.command("check", epilog=examples("data check digits", "data check mnist --folder Downloads/mnist"))
 def data_check(
-    name: Annotated[str, typer.Argument(help="digits, mnist or folder:PATH.")] = "digits", folder: Folder = None
+    name: Annotated[str, typer.Argument(help="digits, mnist, folder:PATH or captures:FOLDER.")] = "digits",
+    folder: Folder = None,
 ) -> None:
     """Is a dataset whole? Counts, classes and checksums."""
     findings = datasets.check(name, folder)
@@ -249,27 +251,141 @@ def data_show(
     say(f"{dataset.name}, {split}: {len(dataset)} samples. Contact sheet: {out}")
 
 
+@data_app.command(
+    "review",
+    epilog=examples(
+        "data review captures",
+        "data review captures --relabel ada-20261121-193000-0012=1",
+        "data review captures --remove ada-20261121-193000-0007",
+        "data review captures --model mine.pdm --out again.png",
+        "data review captures --set-aside",
+    ),
+)
+def data_review(
+    folder: Annotated[Path, typer.Argument(help="A folder of captures.")],
+    relabel: Annotated[
+        list[str] | None,
+        typer.Option("--relabel", help="NAME=LABEL: what it really shows; also takes back what was set aside."),
+    ] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", help="NAME: set it aside; nothing is deleted. May repeat.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Let this model read them again. Default: what the board read then.")
+    ] = None,
+    aside: Annotated[bool, typer.Option("--set-aside", help="Look at those that were set aside, and why.")] = False,
+    each: Annotated[
+        int, typer.Option(min=1, max=1000, help="Captures of a label on the sheet, misread ones first.")
+    ] = 24,
+    out: Annotated[Path, typer.Option(help="The contact sheet to write (PNG).")] = Path("review.png"),
+) -> None:
+    """Look through captures: a contact sheet by label, what was misread, and putting labels right.
+
+    A capture that was misread is what the model has to learn, unless its label is wrong: that is for you to see.
+    """
+    report.need_picture_place(out)
+    changes = [captures.parse_relabel(text) for text in relabel or ()]
+    for name, label in changes:
+        say(f"{name} is now {captures.relabel(folder, name, label).name}")
+    for name in remove or ():
+        say(f"{name} is now {captures.set_aside(folder, name)}")
+    found = captures.load(folder, set_aside=aside)
+    if model is not None:
+        found = captures.read_again(found, modelfile.find(model))
+    for text in found.damaged:
+        say(f"Left out: {text}")
+    if not found:
+        say(f"Nothing in {folder} was set aside.")
+        return
+    table = Table("label", "captures", "misread", "declined")
+    for row in captures.tally(found):
+        table.add_row(*row)
+    console.print(table)
+    listed = found.items if aside else [item for item in found if item.misread]
+    if listed:
+        table = Table("set aside" if aside else "not read right", "label", "read", *(["why"] if aside else []))
+        for item in listed:
+            read = f"{item.read}, {item.confidence} %" if item.read else "declined"
+            table.add_row(item.stem, item.label, read, *([item.reason] if aside else []))
+        console.print(table)
+    report.save_image(out, report.capture_sheet(found, each))
+    say(f"Contact sheet: {out}")
+    say(f"Put a label right: picodigits data review {folder} --relabel NAME=LABEL, or take it out: --remove NAME")
+
+
+@data_app.command(
+    "export", epilog=examples("data export captures:captures --out shared", "data export captures:mine --out mine-png")
+)
+def data_export(
+    name: Annotated[str, typer.Argument(help="captures:FOLDER")],
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+) -> None:
+    """Captures as anybody can use them: a folder of PNGs a label, upright, lossless, and a table (CSV)."""
+    found = captures.load(captures.folder_named(name))
+    for text in found.damaged:
+        say(f"Left out: {text}")
+    with progress_bar() as progress:
+        table = captures.export(found, out, progress)
+    say(f"{len(found)} captures exported. Table: {table}")
+    say(f"They come back with: picodigits data import {out} --out FOLDER")
+
+
+@data_app.command(
+    "import", epilog=examples("data import shared --out captures", "data import photos --writer eve --out captures")
+)
+def data_import(
+    source: Annotated[Path, typer.Argument(help="A folder with a folder of pictures a label, or an export.")],
+    out: Annotated[Path, typer.Option(help="The folder of captures; what is in it stays.")] = Path("captures"),
+    writer: Annotated[
+        str | None, typer.Option(help="Whose hand it is, for pictures without the table of an export.")
+    ] = None,
+) -> None:
+    """Pictures, or an export of captures, into a folder of captures. An export comes back bit for bit.
+
+    Pictures without a whole digit, and the same again, are set aside.
+    """
+    with progress_bar() as progress:
+        done = captures.import_folder(source, out, writer, progress)
+    say(f"{len(done.saved)} captures saved in {out}, {len(done.aside)} set aside.")
+    say(f"Look at them: picodigits data review {out}" + (" --set-aside" if not done.saved else ""))
+
+
 @app.command(
     epilog=examples(
         "train article",
         "train linear --data digits --out mine.pdm",
         "train mlp --data folder:letters --out letters.pdm",
         "train fast --data mnist --data strokes --out mine.pdm",
+        "train --data captures:captures --data mnist",
+        "train --data captures:captures --base best --out mine.pdm",
     )
 )
 def train(
-    recipe: Annotated[str, typer.Argument(help="article, article-mnist, linear, mlp, tiny, fast or best.")] = "article",
-    out: Annotated[Path | None, typer.Option(help="The model file to write. Default: RECIPE.pdm")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Argument(help="article, article-mnist, linear, mlp, tiny, fast or best. Default: article."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The model file to write. Default: RECIPE.pdm; with captures mine.pdm")
+    ] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option("--data", help="Instead of the recipe's: digits, mnist, folder:PATH. May repeat."),
+        typer.Option(
+            "--data", help="Instead of the recipe's: digits, strokes, mnist, folder:PATH, captures:FOLDER. May repeat."
+        ),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="With captures: the model to start from, a name or a file. Default: fast.")
     ] = None,
     folder: Folder = None,
     confusion: Annotated[
         Path | None, typer.Option(help="The confusion matrix as PNG. Default: beside the model.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Another seed, other photographs and weights.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing model file.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Overwrite an existing model file; with captures, also write one that got worse."),
+    ] = False,
 ) -> None:
     """Train a model and report what it can do.
 
@@ -278,21 +394,37 @@ def train(
     camera frames. **mlp**: the same with a hidden layer (minutes).
     **tiny**, **fast**, **best**: convolutional networks in integers (a quarter of an hour to an hour and a half;
     `pip install picodigits[train]`). A training that was stopped goes on where it was.
+
+    With **--data captures:FOLDER** no recipe: the model **--base** learns on from a few dozen frames of each digit in
+    your handwriting (a minute or two; PyTorch). Some handwriting that it knows is mixed in, so that it forgets
+    nothing: the other --data, or else what there is of mnist, digits and strokes. Whole sessions are held out, and on
+    these it is measured, before and after. What got worse is not written.
     """
+    captured = [name for name in data or () if name.startswith(captures.PREFIX)]
+    if captured:
+        if recipe is not None:
+            raise TrainingError(
+                f"train: got the recipe {recipe} and captures, need one of them. A model that is there learns captures:"
+                f" --base {recipe}."
+            )
+        known = [name for name in data or () if name not in captured]
+        _tune(captured, known, base or "fast", folder, out or Path(f"mine{modelfile.SUFFIX}"), confusion, seed, force)
+        return
+    if base is not None:
+        raise TrainingError(
+            f"train: got the base {base} without captures, need some. Take them with picodigits capture, then add "
+            "--data captures:FOLDER."
+        )
     from picodigits.training import recipes
 
+    recipe = recipe or "article"
     chosen = recipes.with_data(recipes.find(recipe), data)
     path = out or Path(f"{recipe}{modelfile.SUFFIX}")
     picture = confusion or path.with_suffix(".confusion.png")
     modelfile.need_new(path, force)
     report.need_writable(path)
     report.need_picture_place(picture)
-    # --folder is where MNIST lies; the recipe's other datasets need none.
-    folders = [folder if name == "mnist" or "mnist" not in chosen.data else None for name in chosen.data]
-    training, tests = (
-        [datasets.load(name, split, place) for name, place in zip(chosen.data, folders, strict=True)]
-        for split in _SPLITS
-    )
+    training, tests = _load_splits(chosen.data, folder)
     with progress_bar() as progress:
         trained = recipes.train(chosen, training, progress, seed=seed)
         modelfile.write(path, trained.data)
@@ -303,6 +435,63 @@ def train(
     say(f"Confusion matrix: {picture}")
     _print_description(model)
     say(f"Trained on {trained.samples} samples. Model file: {path}")
+
+
+def _load_splits(names: Sequence[str], folder: Path | None) -> list[list[datasets.Dataset]]:
+    """The training and the test splits of datasets. --folder is where MNIST lies; others need none."""
+    folders = [folder if name == "mnist" or "mnist" not in names else None for name in names]
+    return [
+        [datasets.load(name, split, place) for name, place in zip(names, folders, strict=True)] for split in _SPLITS
+    ]
+
+
+def _tune(
+    captured: Sequence[str],
+    known: Sequence[str],
+    base_name: str,
+    folder: Path | None,
+    path: Path,
+    confusion: Path | None,
+    seed: int,
+    force: bool,
+) -> None:
+    """The captures way of `train`."""
+    from picodigits.training import finetune
+
+    base = modelfile.find(base_name)
+    picture = confusion or path.with_suffix(".confusion.png")
+    modelfile.need_new(path, force)
+    report.need_writable(path)
+    report.need_picture_place(picture)
+    taken = finetune.load_captures(captured)
+    for text in taken.damaged:
+        say(f"Left out: {text}")
+    known = known or finetune.known_handwriting()
+    training, tests = _load_splits(known, folder)
+    with progress_bar() as progress:
+        tuned = finetune.tune(base, taken, training, tests, progress, name=finetune.name_for(path), seed=seed)
+    model = modelfile.parse(tuned.data)
+    say(f"{base.name} learned from {tuned.learned_from}, and went on with {', '.join(known)}.")
+    say(f"Held out: {tuned.split.how}.")
+    for note in tuned.notes:
+        say(note)
+    (before, after), *_ = zip(tuned.before, tuned.after, strict=True)
+    if not before.kind:
+        console.print(report.classes_table(before, after, base.labels))
+    console.print(report.tuning_table(tuned.before, tuned.after))
+    say(f"It declines below {model.min_confidence} % confidence; {base.name} below {base.min_confidence} %.")
+    if tuned.worse and not force:
+        raise TrainingError(
+            f"{path}: got a model that is worse than {base.name} ({'; '.join(tuned.worse)}), need one that is not. "
+            f"Nothing was written, {base.name} stays. Look through the labels with picodigits data review, capture "
+            "more, or write it all the same with --force."
+        )
+    modelfile.write(path, tuned.data)
+    report.save_evaluation(model, [item for item in tuned.after if not item.kind], None, picture)
+    say(f"Confusion matrix: {picture}")
+    if tuned.worse:
+        say(f"Written although it is worse than {base.name}: {'; '.join(tuned.worse)}.")
+    say(f"Model file: {path}. Onto the board: picodigits deploy --model {path}")
 
 
 @app.command(epilog=examples("calibrate mine.pdm --force", "calibrate mine.pdm --data digits --out careful.pdm"))
@@ -350,6 +539,7 @@ def calibrate(
         "evaluate fast --limit 200",
         "evaluate mine.pdm --data mnist --level desk --limit 0 --out mine",
         "evaluate mine.pdm --data no-digit",
+        "evaluate mine.pdm --data captures:captures",
         "evaluate mine.pdm --data frames:captured --no-decline",
     )
 )
@@ -359,8 +549,9 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--data",
-            help="digits, strokes, mnist, folder:PATH, no-digit, or frames:PATH (frames already taken: a folder a"
-            " class, and one named none). May repeat. Default: digits, strokes, no-digit, and mnist if it is there.",
+            help="digits, strokes, mnist, folder:PATH, no-digit, captures:FOLDER, or frames:PATH (frames already taken:"
+            " a folder a class, and one named none). May repeat. Default: digits, strokes, no-digit, and mnist if it is"
+            " there.",
         ),
     ] = None,
     level: Annotated[
@@ -392,6 +583,9 @@ def evaluate(
     """
     loaded = modelfile.find(model)
     report.need_evaluation_places(out, confusion)
+    for name in data or ():
+        for text in captures.load(captures.folder_named(name)).damaged if name.startswith(captures.PREFIX) else ():
+            say(f"Left out: {text}")
     with progress_bar() as progress:
         sets = evaluation.held_out(
             data or (), level or (), loaded.labels, folder=folder, limit=limit, seed=seed, no_digit=not no_decline
@@ -412,7 +606,9 @@ def evaluate(
     )
 )
 def classify(
-    inputs: Annotated[list[Path], typer.Argument(help="Frames (.npy, raw), pictures (PNG, JPEG), or folders of them.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Frames (.npy, raw), pictures (PNG, JPEG), folders of them, captures.")
+    ],
     model: ModelName = "best",
     no_decline: Annotated[bool, typer.Option("--no-decline", help="Always name a class, however unsure.")] = False,
     multi: Annotated[
@@ -430,24 +626,33 @@ def classify(
     Frames are (N, 60, 80) uint16 RGB565_SWAPPED, or the (N, 9600) uint8 that the camera sends; or 160x120 ones,
     (N, 120, 160) and (N, 38400), in which digits may be half as large.
     """
-    from picodigits import frames
     from picodigits.executors import NumpyExecutor
 
     loaded = modelfile.find(model)
     if out is not None:
         report.need_predictions_place(out)
-    sets = [frames.load_frames(path) for path in inputs]
+    sets = [captures.load_frames(path) for path in inputs]
+    for text in (text for item in sets for text in item.damaged):
+        say(f"Left out: {text}")
     names = [name for item in sets for name in item.names]
     shapes = {item.frames.shape[1:] for item in sets}
     if len(shapes) > 1:
         sizes = " and ".join(f"{width}x{height}" for height, width in sorted(shapes))
         raise FrameError(f"frames: got {sizes}, need one size. Classify them one after the other.")
     pictures = np.concatenate([item.frames for item in sets])
+    turned = np.concatenate([item.transpose for item in sets])
     if multi > 1:
         _classify_rows(loaded, pictures, names, multi, no_decline, out)
         return
     with progress_bar() as progress:
-        readings = NumpyExecutor(loaded).read(pictures, lambda done, total: progress("reading", done, total))
+        inks = captures.upright_inks(
+            pictures,
+            loaded.preprocess_id,
+            (loaded.ink_height, loaded.ink_width),
+            turned,
+            lambda done, total: progress("reading", done, total),
+        )
+    readings = NumpyExecutor(loaded).decide(inks)
     predictions = readings.best if no_decline else readings.decisions
     if out is not None:
         report.save_predictions(out, predictions)

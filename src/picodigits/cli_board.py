@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.prompt import IntPrompt
 from rich.table import Column, Table
 
 from picodigits import modelfile
 from picodigits.terminal import MAX_SEED, Care, ModelName, console, examples, progress_bar, say
+
+if TYPE_CHECKING:
+    from picodigits.board.connection import Connection, Reading
 
 board_app = typer.Typer(rich_markup_mode="markdown")
 bench_app = typer.Typer(
@@ -76,6 +83,13 @@ def deploy(
         str | None,
         typer.Option("--firmware", help="For a board in BOOTSEL mode: a UF2 file or a version. Default: 10.0.0."),
     ] = None,
+    circup: Annotated[
+        bool, typer.Option("--circup", help="Adafruit's libraries by circup, not from their PyPI packages.")
+    ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Let the board itself read what was written: macOS and Windows write late."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")] = False,
 ) -> None:
     """Put application, libraries, model and settings onto a board; onto one in BOOTSEL mode CircuitPython first.
@@ -98,7 +112,7 @@ def deploy(
             say("Nothing was changed. The application goes onto the drive that comes up after the firmware.")
             return
         say(f"Board: {drive.title}")
-    plan = job.prepare(drive, loaded.data, settings=values, pins=pins, profile=profile)
+    plan = job.prepare(drive, loaded.data, settings=values, pins=pins, profile=profile, circup=circup)
     table = Table(Column("on the drive", no_wrap=True), "bytes", "")
     for item in plan.lines:
         table.add_row(item.path, str(item.bytes), item.what)
@@ -111,15 +125,213 @@ def deploy(
     with progress_bar(bytes_shown=True) as progress:
         job.carry_out(plan, progress)
     say("Everything was up to date." if plan.up_to_date else f"{plan.bytes} bytes written, read back and compared.")
+    if verify:
+        from picodigits.board import doctor as doctors
+
+        job.verify(plan, doctors.port_of(plan.drive))
+        say("The board itself reads on its drive what was written.")
     say("Eject the drive before you unplug the board.")
     for line in job.expectation(plan):
         say(line)
+
+
+@contextlib.contextmanager
+def _open(board: str, model: str) -> Iterator[Connection]:
+    """A connection with the board; while an emulated one starts, with a progress bar."""
+    from picodigits.board import connection as boards
+
+    with contextlib.ExitStack() as stack:
+        with progress_bar() if board == "emulator" else contextlib.nullcontext(_silent) as progress:
+            connection = stack.enter_context(boards.open_board(board, model=model, progress=progress))
+        yield connection
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """No progress bar."""
+
+
+BoardName = Annotated[
+    str,
+    typer.Option("--board", help="auto, a serial port, stand-in (this computer plays the board), or emulator."),
+]
+
+
+@board_app.command(
+    epilog=examples(
+        "capture --label 7 --count 20 --writer ada --out captures",
+        "capture --writer ada",
+        "capture --label none --count 30 --writer ada",
+        "capture --board stand-in --count 2 --out trial",
+    )
+)
+def capture(
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="What you show; none: no digit. May repeat. Default: each class of the model in turn."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="Captures of each label.")] = 20,
+    writer: Annotated[str, typer.Option(help="Whose hand it is; accuracy is measured by writer and session.")] = "me",
+    out: Annotated[Path, typer.Option(help="The folder of captures; what is in it stays.")] = Path("captures"),
+    every: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=3600, help="Take a frame every so many seconds, not when a digit stands still."),
+    ] = None,
+    anew: Annotated[bool, typer.Option("--new", help="A new sitting, even if the last one was cut.")] = False,
+    board: BoardName = "auto",
+    model: ModelName = "fast",
+) -> None:
+    """Frames from the board into a folder, with what they show: to teach a model your handwriting.
+
+    Write a digit, hold it up, and keep it still for a moment: that is all. Then take it away or show the next one.
+    The same sheet again, and frames without a whole digit, are set aside. What is reported is saved: after Ctrl-C, a
+    pulled cable or a crash run the same command again, and it goes on. A few sittings on different days, in different
+    light, are worth more than one long one. A board has its own model; **--model** is for stand-in and emulator.
+    """
+    from picodigits.board import capture as job
+    from picodigits.board import monitor as views
+
+    job.need_place(out)
+    with _open(board, model) as connection:
+        wanted = dict.fromkeys(label or connection.labels, count)
+        sitting = job.Sitting(out, writer, wanted, every_s=every, anew=anew)
+        for text in job.greeting(sitting, connection.labels):
+            say(text)
+        try:
+            with views.live(console) as draw:
+
+                def show(reading: Reading, step: job.Step) -> None:
+                    for text in job.lines(sitting, step):
+                        say(text)
+                    draw(views.View(reading, connection.info, connection.damaged, job.bar(sitting, step)))
+
+                job.sit(sitting, connection, show)
+        finally:
+            table = Table("label", "captures", "not read right", "set aside")
+            for row in job.counts(sitting):
+                table.add_row(*row)
+            console.print(table)
+            for text in job.what_next(sitting):
+                say(text)
+
+
+@board_app.command(
+    epilog=examples("monitor", "monitor --board /dev/ttyACM0", "monitor --board stand-in --once", "monitor --json")
+)
+def monitor(
+    once: Annotated[bool, typer.Option("--once", help="Show one frame and end.")] = False,
+    frames: Annotated[int, typer.Option(min=0, help="End after so many frames; 0: at Ctrl-C.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON a frame, for other programs.")] = False,
+    board: BoardName = "auto",
+    model: ModelName = "fast",
+) -> None:
+    """What the board sees, thinks and measures, live: to aim it, to focus it, and to see why it misreads.
+
+    The camera's picture with the box of the digit, the ink that the network sees, how likely each class is, times and
+    free memory, and what to do: turn the lens, more light, go closer. **focus** says how steep the digit's edges are:
+    turn the lens until it is as large as it gets; below 45 it is blurred. **light** is how bright the paper is. A board
+    that is unplugged is found again. A board has its own model; **--model** is for stand-in and emulator.
+    """
+    from picodigits.board import monitor as job
+
+    whole = once or (console.is_terminal and not as_json)  # the view, not a line a frame
+    tell = say if whole else lambda text: typer.echo(text, err=True)
+    left = 1 if once else frames
+    with (
+        contextlib.suppress(KeyboardInterrupt),  # the way to end it
+        job.live(console) if whole and not once else contextlib.nullcontext(console.print) as draw,
+    ):
+        for connection, reading in job.watch(lambda: _open(board, model), tell, reconnect=not once):
+            view = job.View(reading, connection.info, connection.damaged)
+            if once and not view.complete:
+                continue
+            if as_json:
+                typer.echo(json.dumps(view.to_json()))
+            elif whole:
+                draw(view)
+            else:
+                say(view.line)
+            left -= 1
+            if left == 0:
+                break
 
 
 Firmware = Annotated[
     str | None,
     typer.Option("--firmware", help="A UF2 file or a version. Default: 10.0.0, from the cache or the network."),
 ]
+
+
+@board_app.command(
+    epilog=examples(
+        "doctor",
+        "doctor --board COM5 --pins my_pins.py",
+        "doctor --board /media/me/CIRCUITPY --yes --json",
+        "doctor --board emulator --fault no-vsync --yes",
+    )
+)
+def doctor(
+    board: Annotated[
+        str, typer.Option("--board", help="auto, a serial port, the folder of a drive, or emulator.")
+    ] = "auto",
+    pins: Pins = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: leave out the screen's test card.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for camera.png, what the camera sees. Default: not saved.")
+    ] = None,
+    fault: Annotated[
+        str | None,
+        typer.Option(help="With --board emulator: break this first. picodigits bench fault lists what there is."),
+    ] = None,
+    model: ModelName = "fast",
+    firmware: Firmware = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines; asks nothing.")] = False,
+) -> None:
+    """Find out what is wrong with a board, and say what to do; exit status 1 where something is.
+
+    First what the computer sees: drive, port, CircuitPython, application, model, settings. Then the board's program is
+    stopped, and the board tests pull-ups, I2C, every line of the camera, its test pattern, light, focus and screen.
+    Then its program starts again. Nothing is written to the drive.
+
+    ok: it is right. BAD: put it right, the first one first. --: it could not be judged.
+    """
+    from picodigits.board import doctor as job
+    from picodigits.board.judge import BAD, Finding
+
+    asks = not (yes or as_json) and sys.stdin.isatty()
+    found: list[Finding] = []
+
+    def tell(findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            found.append(finding)
+            if not as_json:
+                say(str(finding))
+
+    def ask(question: str, answers: Sequence[str]) -> int:
+        for number, answer in enumerate(answers, 1):
+            say(f"  {number}  {answer}")
+        return IntPrompt.ask(question, choices=[str(n) for n in range(1, len(answers) + 1)], console=console) - 1
+
+    with contextlib.ExitStack() as stack:
+        if board == "emulator":
+            progress = stack.enter_context(progress_bar())
+            place = stack.enter_context(
+                job.emulated(modelfile.find(model), fault, firmware=firmware, out=out, progress=progress)
+            )
+        elif fault is not None:
+            raise typer.BadParameter("faults are for --board emulator", param_hint="--fault")
+        else:
+            place, findings = job.look_for(board)
+            tell(findings)
+        tell(job.examine(place, pins, ask=ask if asks else None, out=out))
+    bad = [finding for finding in found if finding.state == BAD]
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in found], indent=1, ensure_ascii=False))
+    else:
+        say(f"{len(bad)} to put right, first: {bad[0].topic}." if bad else "Nothing wrong was found.")
+    if bad:
+        raise typer.Exit(1)
+
+
 BenchOut = Annotated[Path, typer.Option("--out", help="Folder for LCD pictures, bench.json and serial.txt.")]
 
 

@@ -5,6 +5,8 @@
     strokes        synthetic writers of many schools, 64x64, drawn when asked for; see writers.py
     folder:PATH    pictures in one folder per class: PATH/0/a.png, PATH/seven/b.png
 
+Captures (captures:FOLDER, see captures.py) are frames, not ink: `check` knows them, `load` does not.
+
 Every picture is ink: uint8, 0 = paper, 255 = full ink. Nothing here prints; `download_mnist` reports through
 a callback.
 """
@@ -30,6 +32,7 @@ import platformdirs
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from picodigits import captures
 from picodigits.errors import DatasetError, FrameError
 from picodigits.frames import IMAGE_SUFFIXES, natural_key, open_image, replace_atomically
 from picodigits.writers import digits as written_digits
@@ -129,6 +132,12 @@ def load(name: str, split: Split = "train", folder: str | Path | None = None) ->
         return _load_strokes(split)
     if name.startswith(FOLDER_PREFIX):
         return _load_class_folders(name, split)
+    if name.startswith(captures.PREFIX):
+        place = name.removeprefix(captures.PREFIX)
+        raise DatasetError(
+            f"{name}: got frames that a board took, need pictures of ink here. Look at them: picodigits data review"
+            f" {place}. evaluate and train take them: --data {name}"
+        )
     raise DatasetError(
         f"dataset: got {name!r}, need digits, mnist or folder:PATH, or strokes. See picodigits data list."
     )
@@ -639,6 +648,8 @@ def _load_class_folders(name: str, split: Split) -> Dataset:
     if not root.is_dir():
         got = "a file" if root.is_file() else "no such folder"
         raise DatasetError(f"{name}: got {got}, need a folder with one folder per class. Check the path.")
+    if captures.is_folder(root):
+        raise DatasetError(f"{name}: got captures, need a folder of pictures. Name it {captures.PREFIX}{root}")
     with _readable(root):
         chosen, class_names = _choose(root, split)
     images, labels = [], []
@@ -748,6 +759,8 @@ def check(name: str, folder: str | Path | None = None) -> list[Finding]:
     dataset as such is unknown or can't be found.
     """
     findings: list[Finding] = []
+    if name.startswith(captures.PREFIX):
+        return _check_captures(Path(name.removeprefix(captures.PREFIX)))
     if name == "mnist":
         place, state = _mnist_place(folder)
         findings.append(Finding("folder", True, f"{place} ({state})"))
@@ -778,6 +791,18 @@ def check(name: str, folder: str | Path | None = None) -> list[Finding]:
         blank = int((~dataset.images.any(axis=(1, 2))).sum())
         findings.append(Finding(f"{split}, blank", blank == 0, f"{blank} pictures without ink"))
     return findings
+
+
+def _check_captures(folder: Path) -> list[Finding]:
+    found = captures.load(folder)
+    people, sittings = sorted(set(found.writers)), set(zip(found.writers, found.sessions, strict=True))
+    counts = {label: found.labels.count(label) for label in dict.fromkeys(found.labels)}
+    return [
+        Finding("captures", True, f"{len(found)} by {', '.join(people)}; sittings: {len(sittings)}"),
+        Finding("per label", True, ", ".join(f"{label}: {count}" for label, count in counts.items())),
+        Finding("set aside", True, f"{len(captures.load(folder, set_aside=True))}"),
+        *(Finding("damaged", False, text) for text in found.damaged),
+    ]
 
 
 _TILE = 56  # pixels: MNIST doubled, digits seven times

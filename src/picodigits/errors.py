@@ -8,7 +8,8 @@
     ├── ExportError       an export that can't be made or is not equal to its model
     ├── BenchError        the emulated board
     │   └── FirmwareError a CircuitPython UF2 that is missing or wrong
-    └── BoardError        a real board: its profile, its drive
+    └── BoardError        a real board: its profile, its drive, its port
+        ├── LinkError     a serial port that can't be opened, falls silent or speaks another version
         ├── WiringError   pins that can't be, or a drawing that can't be made
         └── DeployError   a drive that can't take the application
 
@@ -56,6 +57,10 @@ class FirmwareError(BenchError):
 
 class BoardError(PicodigitsError):
     """A board that is not known, not found, or not the only one."""
+
+
+class LinkError(BoardError):
+    """A board's serial port that can't be opened, is cut off, falls silent, or speaks another version."""
 
 
 class WiringError(BoardError):

@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from picodigits import camera, datasets, modelfile, writers
+from picodigits import camera, captures, datasets, modelfile, writers
 from picodigits.datasets import Dataset
 from picodigits.errors import DatasetError, FrameError, did_you_mean
-from picodigits.executors import Inks, NumpyExecutor, make_inks
-from picodigits.frames import load_frames
+from picodigits.executors import Inks, NumpyExecutor
+from picodigits.frames import LARGE, load_frames
 from picodigits_board.modelfile import Model
 from picodigits_board.preprocess import FOUND, STATUS_NAMES
 
@@ -43,7 +43,7 @@ NO_DIGIT_FRAMES = 300  # of a kind at a level
 SEED = 2_718_281_828  # of all photographs; recipes take theirs from far below
 NO_CAMERA = "none"
 AS_TAKEN = "as taken"  # the level of frames that were taken already
-NONE_FOLDER = "none"  # in a folder of frames: those without a digit
+NONE_FOLDER = captures.NONE  # in a folder of frames: those without a digit
 BINS = 10  # of confidence, for calibration
 
 _CHUNK = 256  # frames that a process works on at a time
@@ -61,6 +61,7 @@ class HeldOut:
     kind    empty: every frame shows a digit. Else none does: a name in camera.NO_DIGIT, for which `images` are the
             marks or digits if it takes any, or NONE_FOLDER
     seed    of the photographs
+    transpose  AS_TAKEN by a camera that lies on its side
     """
 
     source: str
@@ -69,6 +70,7 @@ class HeldOut:
     labels: Labels
     kind: str = ""
     seed: int = SEED
+    transpose: bool = False
 
     def frames(self, start: int, stop: int) -> NDArray[np.uint16]:
         """Frames (stop - start, 60, 80) uint16 RGB565_SWAPPED; which others are made beside them changes nothing."""
@@ -94,8 +96,8 @@ def held_out(
 ) -> list[HeldOut]:
     """The sets to measure on, of test splits alone.
 
-    names        of datasets as `datasets.load` takes them, "frames:PATH" for frames already taken (see `taken`), and
-                 NO_DIGIT; none: SOURCES as far as they are at hand, and NO_DIGIT
+    names        of datasets as `datasets.load` takes them, "captures:FOLDER" and "frames:PATH" for frames already taken
+                 (see `captured` and `taken`), and NO_DIGIT; none: SOURCES as far as they are at hand, and NO_DIGIT
     levels       of care, or NO_CAMERA; none: LEVELS, and NO_DIGIT_LEVELS for frames without a digit
     class_names  of the model that is to read them
     folder       where MNIST lies
@@ -109,14 +111,16 @@ def held_out(
                 f"level: got {level!r}, need one of {', '.join(LEVELS)}, {NO_CAMERA}.{did_you_mean(level, LEVELS)}"
             )
     if not names:
-        names = [name for name in SOURCES if name != "mnist" or folder is not None or _mnist_is_here()] + [NO_DIGIT]
+        names = [name for name in SOURCES if name != "mnist" or folder is not None or mnist_is_here()] + [NO_DIGIT]
     sets: list[HeldOut] = []
     for name in names:
         if name == NO_DIGIT:
             wanted = [level for level in levels or NO_DIGIT_LEVELS if level != NO_CAMERA]
-            mnist = folder is not None or _mnist_is_here()
+            mnist = folder is not None or mnist_is_here()
             digits = datasets.load("mnist" if mnist else "digits", "test", folder if mnist else None)
             sets += no_digits(digits.images, wanted, count=min(limit or NO_DIGIT_FRAMES, NO_DIGIT_FRAMES), seed=seed)
+        elif name.startswith(captures.PREFIX):
+            sets += captured(captures.load(name.removeprefix(captures.PREFIX)), class_names)
         elif name.startswith(FRAMES_PREFIX):
             sets += taken(Path(name.removeprefix(FRAMES_PREFIX)), class_names)
         else:
@@ -136,7 +140,8 @@ def held_out(
     return sets
 
 
-def _mnist_is_here() -> bool:
+def mnist_is_here() -> bool:
+    """Whether MNIST can be loaded without naming its folder."""
     states = {entry.name: entry.state for entry in datasets.available()}
     return states["mnist"] == "cached" or states["mnist"].startswith("in ")
 
@@ -180,11 +185,13 @@ def no_digits(
 def taken(folder: Path, class_names: Sequence[str]) -> list[HeldOut]:
     """Frames that a camera took: in `folder` a folder a class, named as it, and NONE_FOLDER for frames without a digit.
 
-    Each holds what `frames.load_frames` reads. Raises DatasetError for other folders and where there are none,
-    FrameError for what is no frame.
+    Each holds what `frames.load_frames` reads; a folder of captures is read as such. Raises DatasetError for other
+    folders and where there are none, FrameError for what is no frame.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: got no such folder, need one with a folder of frames a class. Check the path.")
+    if captures.is_folder(folder):
+        return captured(captures.load(folder), class_names)
     names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     strange = [name for name in names if name not in (*class_names, NONE_FOLDER)]
     if strange or not names:
@@ -203,6 +210,23 @@ def taken(folder: Path, class_names: Sequence[str]) -> list[HeldOut]:
     if nothing is not None:
         labels = np.full(len(nothing), -1, np.int64)
         sets.append(HeldOut(folder.name, AS_TAKEN, nothing, labels, NONE_FOLDER))
+    return sets
+
+
+def captured(items: captures.Captures, class_names: Sequence[str]) -> list[HeldOut]:
+    """Captures as sets to measure on: one for each camera size and mounting, and those without a digit apart.
+
+    Raises DatasetError for a label that the model does not have.
+    """
+    parts: dict[tuple[bool, tuple[int, ...], bool], list[captures.Capture]] = {}
+    for item in items:
+        parts.setdefault((item.label == captures.NONE, item.frame.shape, item.transpose), []).append(item)
+    sets = []
+    for (none, shape, transpose), members in sorted(parts.items(), key=lambda part: part[0]):
+        part = captures.Captures(items.folder, tuple(members))
+        name = items.folder.name + (", 160x120" if shape == LARGE else "") + (", on its side" if transpose else "")
+        kind = NONE_FOLDER if none else ""
+        sets.append(HeldOut(name, AS_TAKEN, part.frames, part.indices(class_names), kind, transpose=transpose))
     return sets
 
 
@@ -448,7 +472,7 @@ class _Work:
             key = (model.preprocess_id, *shape)
             if key not in inks:
                 inks[key] = (
-                    make_inks(frames, model.preprocess_id, shape)
+                    captures.upright_inks(frames, model.preprocess_id, shape, part.transpose)
                     if frames is not None
                     else _as_inks(resize(part.images[start:stop], shape))
                 )

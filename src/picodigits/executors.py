@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from picodigits.errors import FrameError, ModelFileError
 from picodigits_board import preprocess
 from picodigits_board.article import Article
-from picodigits_board.decide import NO_DIGIT, Decider
+from picodigits_board.decide import NO_DIGIT, Decider, likelihoods, mixed
 from picodigits_board.modelfile import Model
 from picodigits_board.network import Network
 
@@ -24,11 +24,15 @@ class Inks:
     inks      (N, H, W) uint8, 0 = paper, 255 = full ink
     statuses  (N,) uint8, `picodigits_board.preprocess.FOUND` and so on
     boxes     (N, 4) int16, (top, left, bottom, right) in frame pixels, half open; -1 where nothing was found
+    looks     how many looks at a frame there are; 1: no further ones
+    again     (number of the frame, number of the look from 1) -> its ink, as a further look sees it
     """
 
     inks: NDArray[np.uint8]
     statuses: NDArray[np.uint8]
     boxes: NDArray[np.int16]
+    looks: int = 1
+    again: Callable[[int, int], NDArray[np.uint8]] | None = None
 
     @property
     def found(self) -> NDArray[np.bool_]:
@@ -51,8 +55,8 @@ class Readings:
     """What a model read in N frames, each frame for itself.
 
     inks         `Inks`
-    scores       (N, outputs) int32, one a class and, of a model that rejects, one for "no digit"
-    best         (N,) int16, the class with the highest score
+    scores       (N, outputs) int32, one a class and, of a model that rejects, one for "no digit"; of the first look
+    best         (N,) int16, the likeliest class, further looks counted, also where there is no whole digit
     decisions    (N,) int16, the same, or -1 where the model declines: no whole digit, or too low a confidence
     confidences  (N,) uint8, percent
     """
@@ -89,7 +93,7 @@ def make_inks(
         if step.box is not None:
             boxes[i] = step.box
     progress(count, count)
-    return Inks(inks, statuses, boxes)
+    return Inks(inks, statuses, boxes, step.looks, lambda number, look: step.ink(flat[number], look))
 
 
 def _ready(
@@ -142,6 +146,21 @@ class NumpyExecutor:
         best: NDArray[np.int16] = scores[:, : self.model.classes].argmax(axis=1).astype(np.int16)
         return best
 
+    def _look_again(self, inks: Inks, scores: NDArray[np.int32]) -> dict[int, list[list[int]]]:
+        """Number of a frame whose first look was not sure -> the scores of the further ones."""
+        if inks.again is None or inks.looks < 2:
+            return {}
+        decider = self._decider()
+        unsure = [number for number, row in enumerate(scores.tolist()) if not decider.sure(row)]
+        if not unsure:
+            return {}
+        more = np.stack([inks.again(number, look) for number in unsure for look in range(1, inks.looks)])
+        rows = self.scores(more).reshape(len(unsure), inks.looks - 1, -1)
+        return dict(zip(unsure, rows.tolist(), strict=True))
+
+    def _decider(self) -> Decider:
+        return Decider(self.model.octave, self.model.min_confidence, self.model.rejects)
+
     def read(
         self, frames: NDArray[np.uint16], progress: Callable[[int, int], None] = lambda done, total: None
     ) -> Readings:
@@ -168,7 +187,7 @@ class NumpyExecutor:
                 progress(number, len(flat))
             row = []
             for ink, status, box in step.inks(frame, most):
-                decider = Decider(model.octave, model.min_confidence, model.rejects)
+                decider = self._decider()
                 scores = self._network.scores(ink)
                 decision = decider.update(scores, status == preprocess.FOUND)
                 best = scores.index(max(scores[: model.classes]))
@@ -181,12 +200,19 @@ class NumpyExecutor:
         """What the network and the decision make of inks: each for itself, or `steady`, one after another as a board
         that sees them in this order."""
         scores = self.scores(inks.inks)
+        best = self.best(scores)
+        further = self._look_again(inks, scores)
+        for i, more in further.items():
+            looks = [likelihoods(row, self.model.octave)[: self.model.classes] for row in [scores[i].tolist(), *more]]
+            mean = mixed(looks)
+            if mean[best[i]] < max(mean):
+                best[i] = mean.index(max(mean))
         decisions = np.full(len(scores), NO_DIGIT, dtype=np.int16)
         confidences = np.zeros(len(scores), dtype=np.uint8)
-        decider = Decider(self.model.octave, self.model.min_confidence, self.model.rejects)
+        decider = self._decider()
         for i, (row, found) in enumerate(zip(scores.tolist(), inks.found.tolist(), strict=True)):
             if not steady:
-                decider = Decider(self.model.octave, self.model.min_confidence, self.model.rejects)
-            decisions[i] = decider.update(row, found)
+                decider = self._decider()
+            decisions[i] = decider.update(row, found, further.get(i, ()))
             confidences[i] = decider.confidence
-        return Readings(inks, scores, self.best(scores), decisions, confidences)
+        return Readings(inks, scores, best, decisions, confidences)

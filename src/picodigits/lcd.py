@@ -6,8 +6,9 @@ letters are those built into CircuitPython, out of Blinka.
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from picodigits.bench import st7735r
+from picodigits.export.strokes import digits_file
 from picodigits_board.display import LETTER_HEIGHT, LETTER_WIDTH, Display
 from picodigits_board.modelfile import Model
 from picodigits_board.screen import Screen
@@ -58,10 +60,9 @@ class Lcd:
         self.display = Display(_Wire(self._controller), _font())
         self.display.welcome()
         self._labels = model.labels
-        self._picture = np.zeros((60, 80), np.uint16)
-        self._new_screen: Callable[[], Screen] = lambda: Screen(
-            self.display, self._picture, model.labels, model.ink_height, model.ink_width, transpose, length
-        )
+        self._transpose = transpose
+        self._length = length
+        self._picture = np.zeros((0, 0), np.uint16)
         self._screen: Screen | None = None
 
     def show(
@@ -73,18 +74,30 @@ class Lcd:
         status: int,
         fps: float = 0.0,
         box: tuple[int, int, int, int] | None = None,
+        boxes: Sequence[tuple[int, int, int, int]] = (),
     ) -> Image.Image:
-        """The LCD after a frame (60, 80) uint16 RGB565_SWAPPED and what was made of it: an RGB image, 128x160.
+        """The LCD after a frame (60, 80) or (120, 160) uint16 RGB565_SWAPPED and what was made of it: an RGB image,
+        128x160.
 
         decision  class index or -1, or the text that was read
+        boxes     of several digits those of each, in pixels of an 80x60 frame as `box`
         """
-        if self._screen is None:
-            self._screen = self._new_screen()
+        if self._screen is None or self._picture.shape != frame.shape:
+            self._picture = np.zeros(frame.shape, np.uint16)
+            self._screen = Screen(
+                self.display,
+                self._picture,
+                self._labels,
+                (ink.shape[0], ink.shape[1]),
+                self._transpose,
+                self._length,
+                io.BytesIO(digits_file()),
+            )
         self._picture[:] = frame
         if isinstance(decision, int):
             decision = self._labels[decision] if decision >= 0 else ""
         for _ in range(_MOST_FRAMES):
-            self._screen.show_picture(status, box)
+            self._screen.show_picture(status, box, list(boxes))
             if self._screen.show(ink, decision, confidence, status, fps):
                 break
         return self.picture()

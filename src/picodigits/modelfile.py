@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from picodigits.errors import ModelFileError, did_you_mean
 from picodigits.frames import replace_atomically
+from picodigits_board import layers as board_layers
 from picodigits_board import modelfile as layout
-from picodigits_board import network
 
 SUFFIX = ".pdm"
 MAX_FILE_BYTES = 1 << 24  # far more than a Pico's flash: what is larger is no model
@@ -207,7 +207,7 @@ def heap_bytes(model: layout.Model) -> int:
     buffers and views, and the largest of what a layer needs for a moment. 61 KB of it stay for `best`, 22 for `fast`.
     """
     kept = 0
-    sums = 2 * network.AT_A_TIME
+    sums = 2 * board_layers.AT_A_TIME
     passing = 0
     shape = (1, model.ink_height, model.ink_width)
     for layer in model.layers:
@@ -215,12 +215,12 @@ def heap_bytes(model: layout.Model) -> int:
         if layer.kind == layout.CONV:
             channels, height, width = shape
             plane = (height + 2 * layer.pad + 1) * (width + 2 * layer.pad)
-            fold = network.fold_of(layer, shape, 1)
+            fold = board_layers.fold_of(layer, shape, 1)
             taps = layer.weights // (layer.outputs * fold)
             kept += 2 * (channels * plane + layer.weights) + (
-                2 * _VIEW_BYTES * taps if taps <= network.KEPT_TAPS else 0
+                2 * _VIEW_BYTES * taps if taps <= board_layers.KEPT_TAPS else 0
             )
-            made = layer.outputs * network.positions_of(layer, shape, 1)
+            made = layer.outputs * board_layers.positions_of(layer, shape, 1)
             sums = max(sums, 2 * fold * made)
             passing = max(passing, made + 6 * layer.outputs * layer.shape[1] * layer.shape[2])
         else:

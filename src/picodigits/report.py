@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from picodigits import evaluation
+from picodigits.captures import Capture, Captures
 from picodigits.errors import PicodigitsError
-from picodigits.evaluation import BINS, Evaluation
+from picodigits.evaluation import AS_TAKEN, BINS, Evaluation
 from picodigits.frames import npy, replace_atomically, to_image
 from picodigits_board.modelfile import Model
 
@@ -39,6 +40,39 @@ def evaluation_table(evaluations: Sequence[Evaluation], declining: bool = True) 
         row = [item.source, item.level, str(len(item.labels)), _percent(item.accuracy, 2)]
         view.add_row(*row, *([_percent(item.declined), _percent(item.wrong)] if declining else []))
     return view
+
+
+def tuning_table(before: Sequence[Evaluation], after: Sequence[Evaluation]) -> Table:
+    """What a model reads before and after it learned, a line a set of frames; for the terminal."""
+    view = Table("%")
+    for name in ("frames", "read right", "declined", "shown wrong"):
+        view.add_column(name, justify="right")
+    for old, new in zip(before, after, strict=True):
+        name = f"{old.source}, none" if old.kind and old.level == AS_TAKEN else old.source
+        right = "-" if old.kind else _change(old.accuracy, new.accuracy)
+        rest = _change(old.declined, new.declined), _change(old.wrong, new.wrong)
+        view.add_row(f"{name}, {old.level}", str(len(old.labels)), right, *rest)
+    return view
+
+
+def classes_table(before: Evaluation, after: Evaluation, labels: Sequence[str]) -> Table:
+    """Each class of one set of frames, read before and after a model learned, in frames; for the terminal."""
+    view = Table("written")
+    for name in ("frames", "read right", "shown right", "still misread as"):
+        view.add_column(name, justify="right")
+    for label in np.unique(before.labels).tolist():
+        here = before.labels == label
+        read, shown = (
+            f"{int((old[here] == label).sum())} -> {int((new[here] == label).sum())}"
+            for old, new in ((before.best, after.best), (before.decisions, after.decisions))
+        )
+        wrong = np.unique(after.best[here & (after.best != label)]).tolist()
+        view.add_row(labels[label], str(int(here.sum())), read, shown, " ".join(labels[other] for other in wrong))
+    return view
+
+
+def _change(before: float, after: float) -> str:
+    return f"{100 * before:.1f} -> {100 * after:.1f}"
 
 
 def reasons_table(levels: Mapping[str, Evaluation]) -> Table:
@@ -302,6 +336,43 @@ def named_sheet(rows: Mapping[str, NDArray[np.uint16]], blocks: int = 1) -> Imag
         draw.text((x + 4, y + 50), name, fill=_INK, font=font)
         for i, frame in enumerate(frames):
             sheet.paste(to_image(frame, 2), (x + 120 + i * 166, y))
+    return sheet
+
+
+def capture_sheet(items: Captures, each: int = 24, columns: int = 6) -> Image.Image:
+    """A contact sheet of captures by label: upright pictures with their names and what was read in them.
+
+    Misread ones come first and have an orange frame; at most `each` of a label.
+    """
+    large, small = ImageFont.load_default(24), ImageFont.load_default(13)
+    wide, left = 180, 84
+    rows: list[tuple[str, int, list[Capture]]] = []  # label, captures of it, those shown in this row
+    for label in dict.fromkeys(items.labels):
+        mine = sorted((item for item in items if item.label == label), key=lambda item: not item.misread)
+        shown = mine[:each]
+        rows += [(label if not at else "", len(mine), shown[at : at + columns]) for at in range(0, len(shown), columns)]
+    tall = 52 + max((160 if item.transpose else 120 for item in items), default=120)
+    across = max((len(shown) for _, _, shown in rows), default=1)
+    sheet = Image.new("RGB", (left + across * wide, len(rows) * tall + 12), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for number, (label, count, shown) in enumerate(rows):
+        top = 12 + number * tall
+        if label:
+            draw.line((0, top - 7, sheet.width, top - 7), fill=(205, 200, 190))
+            draw.text((10, top), label if len(label) < 5 else f"{label[:4]}.", fill=_INK, font=large)
+            draw.text((10, top + 34), f"{count}", fill=_INK, font=small)
+        for column, item in enumerate(shown):
+            x = left + column * wide
+            picture = item.picture(160 // item.frame.shape[1])
+            sheet.paste(picture, (x, top))
+            colour = _WRONG if item.misread else _RIGHT
+            if item.misread:
+                draw.rectangle(
+                    (x - 3, top - 3, x + picture.width + 2, top + picture.height + 2), outline=_WRONG, width=3
+                )
+            opinion = f"read as {item.read}, {item.confidence} %" if item.read else "declined"
+            draw.text((x, top + picture.height + 3), item.stem, fill=_INK, font=ImageFont.load_default(11))
+            draw.text((x, top + picture.height + 17), opinion, fill=colour, font=small)
     return sheet
 
 

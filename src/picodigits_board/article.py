@@ -17,11 +17,13 @@ class Article:
     def __init__(self, ink_height: int, ink_width: int) -> None:
         if (ink_height, ink_width) != (12, 12):
             raise ValueError("ink: got %dx%d, need 12x12 for article-1. Train it again." % (ink_height, ink_width))
+        self.looks = 1
         self.status = 0  # preprocess.FOUND
-        self.box = (0, 10, 60, 70)
+        self.box: tuple[int, int, int, int] | None = None
 
-    def ink(self, frame: np.ndarray) -> np.ndarray:
+    def ink(self, frame: np.ndarray, attempt: int = 0) -> np.ndarray:
         """(12, 12) uint8 of a frame (9600,) uint8, as preprocess.py's head says."""
+        self.box = (0, 10, 60, 70)
         pixels = frame.reshape((60, 160))
         high = pixels[0:60:5, 20:140:10]  # (12, 12): RRRRRGGG
         low = pixels[0:60:5, 21:140:10]  # (12, 12): GGGBBBBB

@@ -12,73 +12,72 @@ from array import array
 from picodigits_board import heap
 
 piece = heap.take_in_one_piece()
-picture = array("L", bytes(9600))  # (60, 80) RGB565_SWAPPED; of what stays, the largest first
+from picodigits_board.settings import SETTINGS, adjusted, check  # noqa: E402
+
+LARGE = SETTINGS["FRAME_SIZE"] == "160x120"
+picture = array("L", bytes(38400 if LARGE else 9600))  # RGB565_SWAPPED; of what stays, the largest first
 
 from picodigits_board import display, link  # noqa: E402
-from picodigits_board.settings import SETTINGS  # noqa: E402
 
-lcd = display.open_display() if SETTINGS["DISPLAY"] != "none" else None
+lcd = display.open_display(SETTINGS["BACKLIGHT"]) if SETTINGS["DISPLAY"] != "none" else None
 
 from picodigits_board.camera import CameraError, open_camera  # noqa: E402
-
-TRANSPOSE = bool(SETTINGS["TRANSPOSE"])
 
 
 def complain(error):
     """Say over USB and on the screen what is wrong and what to do."""
-    text = link.explain(error, SETTINGS["MODEL"])
-    link.say("error=" + text)
+    text = link.usb.explain(error)
     if lcd:
         lcd.message("Not ready", text)
 
 
 def read_frame():
     """What the camera has captured, to the screen and over USB. Nothing of it stays, so that large blocks stay free."""
-    ink = finder.ink(camera.frame)
+    reader.look(camera.frame)
     gc.collect()  # what that left, some 55 KB, before it is in the network's way
     cost.done("ink")
     if view:
-        view.show_picture(finder.status, finder.box)
+        view.show_picture(reader.status, reader.box, reader.boxes)
     cost.done("screen")
-    camera.begin()  # the next picture comes in while this one is read
-    if TRANSPOSE:
-        ink = ink.transpose().copy()
-    scores = net.scores(ink)
-    decision = decider.update(scores, finder.status == preprocess.FOUND)
-    read = labels[decision] if decision >= 0 else ""
+    cost.send_picture(camera.frame)
+    reader.read(camera.go_on())  # the next picture comes in while this one is read
     cost.done("network")
     if view:
-        view.show(ink, read, decider.confidence, finder.status, cost.fps)
+        view.show(reader.shown, reader.text, reader.confidence, reader.status, cost.fps)
     cost.done("screen")
-    link.say(cost.line(read, decider.confidence, preprocess.STATUS_KEYS[finder.status], scores, ink))
+    status = preprocess.STATUS_KEYS[reader.status]
+    cost.say(reader.text, reader.confidence, status, reader.box, reader.scores, reader.ink)
+    reader.forget()
 
 
 camera = view = None
 try:
+    check()
     camera = open_camera(picture, SETTINGS, complain, lambda: heap.read_in("network"))
     if lcd:
-        lcd.camera(picture, TRANSPOSE)  # something to look at, while the rest is read in
-    heap.read_in("preprocess", "screen", "modelfile", "stages", "decide")
-    from picodigits_board import decide, modelfile, network, preprocess, screen, stages
+        lcd.camera(picture, SETTINGS["TRANSPOSE"])  # something to look at, while the rest is read in
+    heap.read_in("preprocess", "screen", "stages", "reading", "modelfile", "layers")
+    from picodigits_board import modelfile, network, preprocess, reading, screen, stages
 
     with open(SETTINGS["MODEL"], "rb") as file:
-        model = modelfile.Model(file)
-        labels = model.labels
-        finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)
-        decider = decide.Decider(model.octave, model.min_confidence, model.rejects)
-        net = network.Network(model)
-    if lcd:
-        view = screen.Screen(lcd, picture, labels, model.ink_height, model.ink_width, TRANSPOSE)
+        model = adjusted(modelfile.Model(file))
+        finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width, 2 if LARGE else 1)
+        net = network.Network(model, scratch=lcd.memory if lcd else None)
+        reader = reading.make(model, finder, net, SETTINGS["DIGITS"], SETTINGS["TRANSPOSE"])
+        link.usb.introduce(model)
+    labels = model.labels
     del model, modelfile
-    heap.forget("modelfile")
-    cost = stages.Stages(bool(SETTINGS["TRACE"]))
+    heap.forget("modelfile", "layers")
+    if lcd:
+        view = screen.Screen(lcd, picture, labels, reader.shown_size, SETTINGS["TRANSPOSE"], SETTINGS["DIGITS"])
+    cost = stages.Stages(link.usb)
     while True:
         try:
-            while True:
-                read_frame()
-                cost.next()
+            read_frame()
+            while not cost.next():  # until the PC has changed a setting of the camera
                 camera.capture()
                 cost.done("capture")
+                read_frame()
         except CameraError as error:
             complain(error)
         camera.deinit()

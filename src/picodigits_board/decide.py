@@ -9,6 +9,7 @@ from __future__ import annotations
 
 NO_DIGIT = -1
 ONE = 1 << 16  # a likelihood of 1
+SURE = ONE * 3 // 5  # below, a digit is looked at again, see `look.LOOKS`
 
 # round(2**16 * 2**(-k / 16)): a sixteenth of an octave each
 _POW2 = (65536, 62757, 60097, 57549, 55109, 52772, 50535, 48393, 46341, 44376, 42495, 40693, 38968, 37316, 35734, 34219)
@@ -23,6 +24,13 @@ def likelihoods(scores: list[int], octave: int) -> list[int]:
         powers.append(_POW2[sixteenths & 15] >> (sixteenths >> 4) if sixteenths < 272 else 0)
     total = sum(powers)
     return [(power * 4096 // total) << 4 for power in powers]
+
+
+def mixed(looks: list[list[int]]) -> list[int]:
+    """The mean of the likelihoods of several looks at the same frame, rounded down."""
+    if len(looks) == 1:
+        return looks[0]
+    return [sum([look[i] for look in looks]) // len(looks) for i in range(len(looks[0]))]
 
 
 class Decider:
@@ -41,13 +49,29 @@ class Decider:
         self.decision = NO_DIGIT
         self.confidence = 0
 
-    def update(self, scores: list[int], found: bool) -> int:
+    def begin_anew(self) -> None:
+        """Forget the frames before."""
+        old = self._likelihoods
+        for i in range(len(old)):
+            old[i] = 0
+        self.decision = NO_DIGIT
+
+    def sure(self, scores: list[int]) -> bool:
+        """Whether one look is enough: one class, not "no digit", has a likelihood of SURE at least."""
+        new = likelihoods(scores, self._octave)
+        return max(new[: len(new) - self._rejects]) >= SURE
+
+    def update(self, scores: list[int], found: bool, further: list[list[int]] | tuple = ()) -> int:
         """Take the scores of a frame; `found` says that its ink is a whole digit. Returns the decision.
+
+        further  the scores of further looks at the same frame, where the first was not `sure`: all count the same
 
         Half of the likelihoods comes from this frame and half from those before; after "nothing there" the new frame
         counts alone. A frame without a digit counts as zero for every class.
         """
-        new = likelihoods(scores, self._octave) if found else [0] * len(scores)
+        new = [0] * len(scores)
+        if found:
+            new = mixed([likelihoods(one, self._octave) for one in [scores] + list(further)])
         if self._rejects:
             new = new[:-1]
             scores = scores[:-1]

@@ -18,6 +18,10 @@ try:
     from bitmaptools import blit as blit
     from displayio import Bitmap as Bitmap
     from ulab import numpy as np
+
+    def read_shape(file, shape) -> None:  # type: ignore[no-untyped-def]
+        """Fill a bitmap of two colours from a file that has its memory."""
+        file.readinto(shape)
 except ImportError:  # on the PC a bitmap is an array: (height, width), a byte or, of 65536 values, two for each pixel
     import numpy as np
 
@@ -25,11 +29,17 @@ except ImportError:  # on the PC a bitmap is an array: (height, width), a byte o
         """As displayio.Bitmap."""
         return np.zeros((height, width), np.uint16 if values > 256 else np.uint8)
 
-    def blit(to, source, x, y, *, x1, y1, x2, y2, skip_source_index=None):  # type: ignore
+    def blit(to, source, x, y, *, x1, y1, x2, y2):  # type: ignore
         """As bitmaptools.blit, without clipping."""
-        part = source[y1:y2, x1:x2]
-        place = to[y : y + part.shape[0], x : x + part.shape[1]]
-        place[:] = part if skip_source_index is None else np.where(part == skip_source_index, place, part)
+        to[y : y + y2 - y1, x : x + x2 - x1] = source[y1:y2, x1:x2]
+
+    def read_shape(file, shape) -> None:  # type: ignore[no-untyped-def]
+        """Fill a bitmap of two colours from a file that has the board's memory of it: rows of whole 32-bit words,
+        eight pixels a byte, the first one in its highest bit."""
+        height, width = shape.shape
+        row_bytes = -(-width // 32) * 4
+        rows = np.frombuffer(file.read(height * row_bytes), np.uint8).reshape(height, row_bytes)
+        shape[:] = np.unpackbits(rows, axis=1)[:, :width]
 
 
 WIDTH = 128
@@ -37,7 +47,7 @@ HEIGHT = 160
 LETTER_WIDTH = 6
 LETTER_HEIGHT = 12
 LETTERS = WIDTH // LETTER_WIDTH  # across the screen
-MEMORY_BYTES = 2 * 36 * 36
+MEMORY_SIZE = (48, 38)  # pixels: as wide as a large digit; 3648 bytes, which the network of `fast` shares
 
 SLPOUT = 0x11
 DISPOFF = 0x28
@@ -76,8 +86,9 @@ class Display:
         self._letter = Bitmap(LETTER_WIDTH, LETTER_HEIGHT, 65536)
         self._letter_pixels = np.frombuffer(self._letter, dtype=np.uint16)
         self._letter_bytes = np.frombuffer(self._letter, dtype=np.uint8).reshape((LETTER_HEIGHT, 2 * LETTER_WIDTH))
-        self.memory = bytearray(MEMORY_BYTES)  # to make pixels in; free between two calls
-        self._block = np.frombuffer(self.memory, dtype=np.uint16)
+        self._bitmap = Bitmap(MEMORY_SIZE[0], MEMORY_SIZE[1], 65536)
+        self._block = np.frombuffer(self._bitmap, dtype=np.uint16)
+        self.memory = np.frombuffer(self._bitmap, dtype=np.uint8)  # to make pixels in; free between two calls
         self._send(SLPOUT, b"")
         time.sleep(0.005)  # SLPOUT: until the supplies are stable
         self._send(COLMOD, RGB565)
@@ -108,11 +119,25 @@ class Display:
             self._send(MADCTL, UPRIGHT)
 
     def camera(self, picture: object, sideways: bool) -> None:
-        """The camera's picture, (60, 80) RGB565_SWAPPED, in the upper left corner."""
-        if sideways:
-            self.draw(0, 0, 60, 80, picture, sideways=True)
-        else:
-            self.draw(0, 0, 80, 60, picture)
+        """The camera's picture in the upper left corner, RGB565_SWAPPED: (60, 80), or (120, 160) and of that every
+        second row and column."""
+        pixels = np.frombuffer(picture, dtype=np.uint16)
+        if len(pixels) == 4800:
+            if sideways:
+                self.draw(0, 0, 60, 80, picture, sideways=True)
+            else:
+                self.draw(0, 0, 80, 60, picture)
+            return
+        pixels = pixels.reshape((120, 160))
+        rows = 20  # at a time
+        block = self._block[: rows * 80].reshape((rows, 80))
+        for top in range(0, 60, rows):
+            block *= 0  # in place: a copy would take four times as long
+            block += pixels[2 * top : 2 * (top + rows) : 2, 0::2]
+            if sideways:
+                self.draw(top, 0, rows, 80, block, sideways=True)
+            else:
+                self.draw(0, top, 80, rows, block)
 
     def fill(self, x: int, y: int, width: int, height: int, colour: np.ndarray) -> None:
         """Fill a window with a colour."""
@@ -128,13 +153,16 @@ class Display:
         self.fill(0, 0, WIDTH, HEIGHT, BLACK)
 
     def text(self, x: int, y: int, text: str, colour: np.ndarray, scale: int = 1) -> None:
-        """Write `text` on black, its upper left corner at (x, y); a letter outside ASCII becomes a question mark."""
+        """Write `text` on black, its upper left corner at (x, y)."""
+        self.letters(x, y, letters_of(text), colour, scale)
+
+    def letters(self, x: int, y: int, letters: bytes, colour: np.ndarray, scale: int = 1) -> None:
+        """Write letters as `letters_of` gives them on black, the upper left corner at (x, y)."""
         letter_bytes = self._letter_bytes
         if scale > 1:
             large = np.zeros((LETTER_HEIGHT * scale, 2 * LETTER_WIDTH * scale), dtype=np.uint8)
-        for letter in text:
-            left = ord(letter) - 32
-            left = LETTER_WIDTH * (left if 0 <= left < 95 else 31)
+        for letter in letters:
+            left = LETTER_WIDTH * (letter - 32 if 32 <= letter < 127 else 31)
             blit(self._letter, self._font, 0, 0, x1=left, y1=0, x2=left + LETTER_WIDTH, y2=LETTER_HEIGHT)
             self._letter_pixels *= colour
             if scale == 1:
@@ -146,6 +174,18 @@ class Display:
                         large[i::scale, k :: 2 * scale] = part
                 self.draw(x, y, LETTER_WIDTH * scale, LETTER_HEIGHT * scale, large)
             x += LETTER_WIDTH * scale
+
+    def stamp(self, x: int, y: int, shape, width: int, height: int, colour: np.ndarray) -> None:  # type: ignore[no-untyped-def]
+        """Draw a bitmap of two colours, black and `colour`, of no more than MEMORY_SIZE[0] columns."""
+        wide, rows = MEMORY_SIZE
+        for top in range(0, height, rows):
+            rows = min(rows, height - top)
+            blit(self._bitmap, shape, 0, 0, x1=0, y1=top, x2=width, y2=top + rows)
+            block = self._block[: wide * rows]
+            if width < wide:
+                block = block.reshape((rows, wide))[:, :width].flatten()
+            block *= colour
+            self.draw(x, y + top, width, rows, block)
 
     def welcome(self) -> None:
         """The picture while the program starts."""
@@ -165,11 +205,13 @@ class Display:
         self.light_up()
 
 
-def open_display() -> Display:
-    """The ST7735R on the pins of `pins.py`, with the picture at start on it. On the board alone."""
+def open_display(backlight: int = 100) -> Display:
+    """The ST7735R on the pins of `pins.py`, with the picture at start on it. On the board alone.
+
+    backlight  percent, for a wiring that has SCREEN_LIGHT
+    """
     import board
     import busio
-    import digitalio
     import displayio
     import terminalio
     from fourwire import FourWire
@@ -184,8 +226,9 @@ def open_display() -> Display:
         reset=getattr(board, pins.SCREEN_RESET),
     )
     if pins.SCREEN_LIGHT:
-        light = digitalio.DigitalInOut(getattr(board, pins.SCREEN_LIGHT))
-        light.switch_to_output(True)
+        from pwmio import PWMOut
+
+        light = PWMOut(getattr(board, pins.SCREEN_LIGHT), frequency=1000, duty_cycle=65535 * backlight // 100)
         _opened.append(light)
     time.sleep(0.12)  # after a reset while awake, before SLPOUT
     display = Display(wire, terminalio.FONT.bitmap)
@@ -202,6 +245,17 @@ def close_display(display: Display | None) -> None:
     displayio.release_displays()
     while _opened:
         _opened.pop().deinit()  # CircuitPython keeps the bus of a display, even after the program's end
+
+
+def letters_of(text: str) -> bytes:
+    """A byte a letter: its ASCII code, or that of a question mark for one outside ASCII.
+
+    Bytes, because CircuitPython would keep each letter of a str as a name of its own, in the way of large blocks.
+    """
+    raw = text.encode()
+    if len(raw) == len(text):
+        return raw
+    return bytes([code if code < 128 else 63 for code in raw if code & 0xC0 != 0x80])
 
 
 def wrap(text: str, width: int) -> list[str]:

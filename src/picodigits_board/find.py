@@ -33,16 +33,17 @@ class Find:
         self._sampler = sampling.Sampler(ink_height, ink_width, scale)
         self._looker = look.Looker(scale)
         self._columns = np.array(list(range(20)), dtype=np.uint16).reshape((1, 20))
+        self.looks = len(look.LOOKS)
         self.status = NOTHING
         self.box: tuple[int, int, int, int] | None = None
 
-    def ink(self, frame: np.ndarray) -> np.ndarray:
-        """(ink_height, ink_width) uint8 of a frame."""
-        self.status, pooled, spread, parts, main = self._looker.look(frame)
+    def ink(self, frame: np.ndarray, attempt: int = 0) -> np.ndarray:
+        """(ink_height, ink_width) uint8 of a frame, as the first look or another one (`look.LOOKS`) sees it."""
+        self.status, pooled, spread, parts, main = self._looker.look(frame, attempt)
         self.box = None
         if self.status != FOUND:
             return self._sampler.blank()
-        ink = self._cut(frame, pooled, spread, digit_cells(parts, main))
+        ink = self._cut(frame, pooled, spread, digit_cells(parts, main), attempt)
         if self.status == FOUND and len(parts) > 1 and any(beside(part, main) for part in parts):
             self.status = MANY
         return ink
@@ -62,13 +63,20 @@ class Find:
         return found
 
     def _cut(
-        self, frame: np.ndarray, pooled: np.ndarray, spread: np.ndarray, cells: tuple[int, int, int, int]
+        self,
+        frame: np.ndarray,
+        pooled: np.ndarray,
+        spread: np.ndarray,
+        cells: tuple[int, int, int, int],
+        attempt: int = 0,
     ) -> np.ndarray:
         """The ink of the digit in these cells (top, left, bottom, right); sets `status` and `box`."""
         top, left, bottom, right = cells
-        near = spread[top : bottom + 7, left : right + 7]
-        near = np.maximum(near[:, :-2], near[:, 2:])
-        near = look.closed(np.maximum(near[:-2], near[2:]), (1, 2, 2))  # closed by 6x6 cells
+        steps, (more,), part = look.LOOKS[attempt]
+        first = look.BORDER - sum(steps) - more
+        near = spread[top + first : bottom + look.BORDER + more, left + first : right + look.BORDER + more]
+        near = np.maximum(near[:, :-more], near[:, more:])
+        near = look.closed(np.maximum(near[:-more], near[more:]), steps + (more,))  # by 6x6 cells, 3x3 where narrow
         near += np.right_shift(int(np.max(near)) - near, PAPER_SHIFT)
         height, width = 2 * (bottom - top), 2 * (right - left)
         near = sampling.doubled(near)
@@ -78,7 +86,7 @@ class Find:
         # The peak once more, of this part alone: the 6th part of its rows may be darker.
         tall = np.sort(np.max(dark, axis=1))
         peak = max(int(tall[height - 1 - height // 6]), look.MIN_PEAK)
-        threshold = look.THRESHOLD_64THS * peak >> 6
+        threshold = part * peak >> 6
         mass = np.maximum(dark, threshold)
         mass -= threshold
         masses = np.sum(mass, axis=1).tolist()

@@ -12,7 +12,7 @@ import gc
 import sys
 
 KEPT = 16  # items; a piece is given back when no more than its first 16 bytes are in use
-STEP = 500
+STEP = 125
 
 
 def take_in_one_piece() -> list[int]:
@@ -38,8 +38,9 @@ def read_in(*names: str) -> None:
         gc.collect()
 
 
-def forget(name: str) -> None:
-    """Give the code of this module back to the heap, where nothing refers to it any more."""
-    del sys.modules["picodigits_board." + name]
-    delattr(sys.modules["picodigits_board"], name)
+def forget(*names: str) -> None:
+    """Give the code of these modules back to the heap, where nothing refers to it any more."""
+    for name in names:
+        del sys.modules["picodigits_board." + name]
+        delattr(sys.modules["picodigits_board"], name)
     gc.collect()

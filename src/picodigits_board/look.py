@@ -23,6 +23,7 @@ TOO_DARK = 3
 TOUCHES_EDGE = 4
 MANY = 5
 
+BORDER = 5  # cells of zero around the picture
 DARKNESS = 252  # darkness of a pixel that reflects nothing, relative to the paper around it
 MIN_PAPER = 8  # a background below this is taken as this: no division by noise
 DARK_PAPER = 40  # pooled green; brightest paper below it: too dark to read (16 % of full scale)
@@ -30,6 +31,13 @@ PEAK_RANK = 2  # the peak is the 2nd darkest of the 15 row maxima
 MIN_PEAK = 28  # a peak below this is paper grain: nothing there
 THRESHOLD_64THS = 27  # of the peak: ink is darker than this
 STRONG_64THS = 44  # of the peak: cells darker than this are strong
+# What is tried, from the first look on: steps that a window of cells is widened by to find the digit (together one
+# less than its length), to flatten the digit found, and the threshold in 64ths of the peak.
+LOOKS = (
+    ((1, 2), (2,), THRESHOLD_64THS),
+    ((1,), (1,), THRESHOLD_64THS),  # narrow: follows the edges of shadows, sinks inside thick strokes
+    ((1, 2), (2,), 20),  # low: joins what is pale, and more of the shadows
+)
 WEAK_PART = 6  # a part beside the main one with less than a sixth strong cells is a shadow's edge or a fold: dropped
 
 _WIDE = np.array([DARKNESS], dtype=np.uint16)  # makes a product uint16
@@ -50,15 +58,18 @@ class Looker:
         self._plane = np.zeros((25, 30), dtype=np.uint8)  # cells, 5 of zero around them
         self._bits = np.array([1 << column % 10 for column in range(20)], dtype=np.uint16).reshape((1, 20))
 
-    def look(self, frame: np.ndarray) -> tuple:
+    def look(self, frame: np.ndarray, attempt: int = 0) -> tuple:
         """What a frame as preprocess.py's head says holds: (status, pooled, spread, parts, main).
 
+        attempt  which of LOOKS
+
         status  FOUND, NOTHING or TOO_DARK           pooled  (30, 40) uint8
-        spread  (22, 27) uint8: the brightest level of each 4x4 cells that touch the picture; the first holds just a
-                corner of it, those of the picture's own rows and columns begin at [2, 2]
+        spread  uint8: the brightest level of each window of cells, of the picture with BORDER cells of zero around it;
+                (22, 27) where windows are 4x4
         parts   as `parts.parts_of` lists them, but for weak ones; with FOUND alone
         main    the one with the most weight
         """
+        steps, _, threshold = LOOKS[attempt]
         scale = self._scale
         pixels = frame.reshape((FRAME_HEIGHT * scale, 2 * FRAME_WIDTH * scale))
         pooled = _pooled(np.bitwise_and(pixels[::scale, 0 :: 2 * scale], 7))  # the upper 3 of 6 bits of green
@@ -67,17 +78,16 @@ class Looker:
 
         lowest = np.minimum(pooled[0::2], pooled[1::2])
         lowest = np.minimum(lowest[:, 0::2], lowest[:, 1::2])  # (15, 20)
-        spread = self._spread(pooled)
-        paper = closed(spread[2:20, 2:25], (1, 2))  # (15, 20): by 4x4 cells
+        spread = self._spread(pooled, steps)
+        first = BORDER - sum(steps)
+        paper = closed(spread[first : BORDER + 15, first : BORDER + 20], steps)  # (15, 20)
         if int(np.max(paper)) < DARK_PAPER:
             return TOO_DARK, pooled, spread, [], None
         dark = darkness(lowest, paper)  # (15, 20)
         peak = int(np.sort(np.max(dark, axis=1))[15 - PEAK_RANK])
         if peak < MIN_PEAK:
             return NOTHING, pooled, spread, [], None
-        parts = cells_of.parts_of(
-            self._rows(dark, THRESHOLD_64THS * peak >> 6), self._rows(dark, STRONG_64THS * peak >> 6)
-        )
+        parts = cells_of.parts_of(self._rows(dark, threshold * peak >> 6), self._rows(dark, STRONG_64THS * peak >> 6))
         if not parts:
             return NOTHING, pooled, spread, parts, None
         main = parts[0]
@@ -91,8 +101,8 @@ class Looker:
         tens = np.sum(((dark > threshold) * self._bits).reshape((30, 10)), axis=1).tolist()  # ten columns each
         return [tens[i] | tens[i + 1] << 10 for i in range(0, 30, 2)]
 
-    def _spread(self, pooled: np.ndarray) -> np.ndarray:
-        """The brightest level of each 4x4 cells that touch the picture, (22, 27) uint8."""
+    def _spread(self, pooled: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
+        """The brightest level of each window of cells that touches the picture, uint8: (22, 27) of 4x4 cells."""
         half = np.right_shift(pooled, 1)
         rows = half[0::2]
         rows += half[1::2]  # (15, 40): mean of two rows
@@ -102,11 +112,11 @@ class Looker:
         mean += rows[:, 1::2]
         level += np.right_shift(mean, 1)
         plane = self._plane
-        plane[5:20, 5:25] = level
-        for shift in (1, 2):
-            plane = np.maximum(plane[:, :-shift], plane[:, shift:])  # (25, 27)
-        for shift in (1, 2):
-            plane = np.maximum(plane[:-shift], plane[shift:])  # (22, 27)
+        plane[BORDER : BORDER + 15, BORDER : BORDER + 20] = level
+        for shift in steps:
+            plane = np.maximum(plane[:, :-shift], plane[:, shift:])
+        for shift in steps:
+            plane = np.maximum(plane[:-shift], plane[shift:])
         return plane
 
 

@@ -2,9 +2,13 @@
 
 A preprocessing is a class; `make(preprocess_id, ...)` picks it by the id that the model file carries. All of them:
 
-    ink(frame)   frame: (9600,) uint8, 60 rows of 80 pixels RGB565_SWAPPED (high byte first), digit upright; or
+    ink(frame, attempt=0)
+                 frame: (9600,) uint8, 60 rows of 80 pixels RGB565_SWAPPED (high byte first), digit upright; or
                  (38400,) uint8, 120 rows of 160, of a finder made with scale 2
+                 attempt: 0 for the first look; those up to `looks` - 1 see the same frame otherwise, for the reader to
+                 compare where the first left it unsure
                  returns (ink_height, ink_width) uint8, 0 = paper, 255 = full ink
+    looks        how many attempts there are
     status       what was seen in the last frame: FOUND, NOTHING, TOO_SMALL, TOO_DARK, TOUCHES_EDGE, MANY
     box          (top, left, bottom, right) in pixels of an 80x60 frame, half open; None where nothing was found
 
@@ -47,7 +51,11 @@ def make(preprocess_id: str, ink_height: int, ink_width: int, scale: int = 1) ->
     """
     if preprocess_id == FIND:
         return Find(ink_height, ink_width, scale)
-    if preprocess_id == ARTICLE and scale == 1:
+    if preprocess_id == ARTICLE and scale > 1:
+        raise ValueError(
+            "model file: got %s, need %s for frames of 160x120. Use another model, or 80x60." % (ARTICLE, FIND)
+        )
+    if preprocess_id == ARTICLE:
         from picodigits_board.article import Article
 
         return Article(ink_height, ink_width)

@@ -15,21 +15,18 @@ CircuitPython 10.0.0, virtual ms: camera 3.8, box 0.6, ink 3.5, a large digit 8.
 
 from __future__ import annotations
 
-import gc
-import sys
-
 from picodigits_board.display import (
     BLACK,
     BLUE,
     GREY,
     LETTERS,
-    MEMORY_BYTES,
     ORANGE,
     WHITE,
     WIDTH,
     Bitmap,
     Display,
-    blit,
+    letters_of,
+    read_shape,
 )
 
 try:
@@ -43,7 +40,8 @@ HINTS = ("", "show me a digit", "too small: go closer", "too dark: more light", 
 NOT_SURE = "not sure: no digit?"
 TOO_LARGE = "too large: go back"
 BAR_WIDTH = 96
-BAND = 16  # rows of a large digit that are made at a time
+NONE: list[tuple[int, int, int, int]] = []
+DIGIT_SIZES = ((48, 64), (36, 48), (32, 48))  # of large digits, width and height: one, sideways, four in a row
 
 
 class Line:
@@ -67,77 +65,96 @@ class Line:
 
     def forget(self) -> None:
         """Its place on the screen has been cleared."""
-        self._shown = bytearray(4 * self._length)  # text in UTF-8; the text itself would lie in the way of large blocks
-        self._shown_bytes = 0
-        self._letters = [" "] * self._length
+        self._letters = bytearray(b" " * self._length)  # what stands there, as `letters_of` has it
 
     def show(self, text: str) -> bool:
         """Show `text`, cut to the line. Returns whether it drew anything: then there may be more to draw."""
-        raw = text.encode()[: len(self._shown)]
-        if len(raw) == self._shown_bytes and raw == self._shown[: len(raw)]:
+        letters = self._letters
+        wanted = (letters_of(text) + b" " * self._length)[: self._length]
+        if wanted == letters:
             return False
         left = self._at_once
-        letters = self._letters
         for i in range(self._length):
-            letter = text[i] if i < len(text) else " "
+            letter = wanted[i]
             if letter != letters[i]:
                 if not left:
                     return True
                 left -= 1
                 self._draw(self._x + i * self._pitch, letter)
                 letters[i] = letter
-        self._shown[: len(raw)] = raw
-        self._shown_bytes = len(raw)
         return left < self._at_once
 
-    def _draw(self, x: int, letter: str) -> None:
-        self._display.text(x, self._y, letter, self._colour, self._scale)
+    def _draw(self, x: int, letter: int) -> None:
+        self._display.letters(x, self._y, bytes((letter,)), self._colour, self._scale)
 
 
 class Digits(Line):
-    """A row of `length` large digits, out of a bitmap made at start; "-" is a short dash."""
+    """A row of `length` large digits of one of DIGIT_SIZES, each read from the drive when it is shown; "-" is a dash.
 
-    def __init__(self, display: Display, x: int, y: int, length: int, width: int, height: int) -> None:
+    shapes  digits.bin, open for reading
+    """
+
+    def __init__(self, display: Display, x: int, y: int, length: int, size: tuple, shapes) -> None:  # type: ignore[no-untyped-def]
         super().__init__(display, x, y, length, WHITE, at_once=1)
-        self._pitch = width
-        self._height = height
-        self._sheet = _large_digits(width, height)
-        self._cell = Bitmap(width, BAND, 65536)
-        self._pixels = np.frombuffer(self._cell, dtype=np.uint16)
+        self._shapes = shapes
+        self._pitch, self._height = size
+        self._first = 0  # where this size begins in the file
+        for wide, high in DIGIT_SIZES[: DIGIT_SIZES.index(size)]:
+            self._first += 11 * shape_bytes(wide, high)
+        self._shape = Bitmap(self._pitch, self._height, 2)
 
-    def _draw(self, x: int, letter: str) -> None:
-        if letter == " ":
-            self._display.fill(x, self._y, self._pitch, self._height, BLACK)
+    def _draw(self, x: int, letter: int) -> None:
+        wide, high = self._pitch, self._height
+        if letter == 32:
+            self._display.fill(x, self._y, wide, high, BLACK)
             return
-        wide = self._pitch
-        left = wide * (10 if letter == "-" else ord(letter) - 48)
-        for top in range(0, self._height, BAND):
-            blit(self._cell, self._sheet, 0, 0, x1=left, y1=top, x2=left + wide, y2=top + BAND)
-            self._pixels *= self._colour
-            self._display.draw(x, self._y + top, wide, BAND, self._cell)
+        digit = 10 if letter == 45 else letter - 48
+        self._shapes.seek(self._first + digit * shape_bytes(wide, high))
+        read_shape(self._shapes, self._shape)
+        self._display.stamp(x, self._y, self._shape, wide, high, self._colour)
 
 
-def _large_digits(width: int, height: int):  # type: ignore[no-untyped-def]
-    """The digits of `strokes`; on the board its code is given back to the heap."""
-    from picodigits_board import heap, strokes
+def shape_bytes(width: int, height: int) -> int:
+    """How long a shape of this size is in digits.bin: rows of whole 32-bit words."""
+    return -(-width // 32) * 4 * height
 
-    on_board = sys.implementation.name == "circuitpython"
-    if on_board:
-        gc.collect()  # what it took to read the code in: the sheet need not lie behind that
-    sheet = strokes.draw(width, height)
-    if on_board:
-        del strokes
-        heap.forget("strokes")
-    return sheet
+
+def _shapes() -> object:
+    try:
+        return open("/lib/picodigits_board/digits.bin", "rb")
+    except OSError:
+        raise ValueError("lib/picodigits_board/digits.bin: can't be read. Deploy picodigits again") from None
+
+
+def hint_for(status: int, text: str, box: tuple[int, int, int, int] | None, transpose: bool = False) -> str:
+    """What to do, in a line; "" where nothing is wrong.
+
+    status  of the preprocessing         text  what was read; "" for no digit
+    box     (top, left, bottom, right) of the digit as it stands on the screen, or None
+    """
+    if status != TOUCHES_EDGE or box is None:
+        return HINTS[status] or ("" if text else NOT_SURE)
+    height, width = (80, 60) if transpose else (60, 80)
+    top, left, bottom, right = (box[0] == 0, box[1] == 0, box[2] == height, box[3] == width)
+    if (top and bottom) or (left and right):
+        return TOO_LARGE
+    ways = []
+    if left or right:
+        ways.append("right" if left else "left")
+    if top or bottom:
+        ways.append("down" if top else "up")
+    return "move it " + ", ".join(ways) if ways else HINTS[TOUCHES_EDGE]
 
 
 class Screen:
     """The picture of a working program.
 
-    picture       buffer of (60, 80) RGB565_SWAPPED that the camera fills, 9600 bytes
+    picture       buffer of (60, 80) or (120, 160) RGB565_SWAPPED that the camera fills
     labels        of the classes; words are shown in letters, digits in large ones
+    ink_size      (height, width) of the inks to be shown
     length        how many labels are read in a row: 1, or up to 4 digits
     transpose     the camera is mounted on its side: rows of the picture go down the screen's columns
+    shapes        digits.bin, open for reading; None: the one on the board's drive
     """
 
     def __init__(
@@ -145,18 +162,19 @@ class Screen:
         display: Display,
         picture: object,
         labels: list[str],
-        ink_height: int,
-        ink_width: int,
+        ink_size: tuple[int, int],
         transpose: bool = False,
         length: int = 1,
+        shapes: object = None,
     ) -> None:
-        """Take the screen over, cleared. Takes 0.2 s, most of it for the shapes of the digits."""
+        """Take the screen over, cleared. Raises ValueError where the board's drive has no digits.bin."""
         self._display = display
         self._picture = picture
         self._box: tuple[int, int, int, int] | None = None
         self._transpose = transpose
+        ink_height, ink_width = ink_size
         scale = max(40 // max(ink_height, ink_width), 1)
-        while 2 * ink_height * ink_width * scale**2 > MEMORY_BYTES:
+        while 2 * ink_height * ink_width * scale**2 > len(display.memory):
             scale -= 1
         self._ink_scale = scale
         self._ink = np.frombuffer(display.memory, dtype=np.uint8, count=2 * ink_height * ink_width * scale**2).reshape(
@@ -172,8 +190,9 @@ class Screen:
         large = 64 if length == 1 and not transpose else 48
         longest = max([len(label) for label in labels]) * length
         if longest <= 4 and "".join(labels).isdigit():
-            wide = large * 3 // 4 if longest == 1 else WIDTH // 4
-            self._label: Line = Digits(display, (WIDTH - wide * longest) // 2, top, longest, wide, large)
+            size = (large * 3 // 4 if longest == 1 else WIDTH // 4, large)
+            left = (WIDTH - size[0] * longest) // 2
+            self._label: Line = Digits(display, left, top, longest, size, shapes or _shapes())
         else:
             scale = min(5 if large == 64 else 4, max(WIDTH // (6 * longest), 1))
             longest = min(longest, LETTERS)
@@ -194,31 +213,35 @@ class Screen:
         for line in (self._label, self._confidence, self._hint, self._fps):
             line.forget()
 
-    def show_picture(self, status: int, box: tuple[int, int, int, int] | None = None) -> None:
+    def show_picture(
+        self, status: int, box: tuple[int, int, int, int] | None = None, boxes: list[tuple[int, int, int, int]] = NONE
+    ) -> None:
         """Show the camera's picture, and where the digit was found in it.
 
         status      of the preprocessing
-        box         (top, left, bottom, right) of the digit in the camera's picture, or None
+        box         (top, left, bottom, right) of the digit in the camera's picture of 80x60, or None
+        boxes       of several digits those of each; `box` holds them all then
         """
         if box is not None and self._transpose:
             box = (box[1], box[0], box[3], box[2])
         self._box = box
         self._display.camera(self._picture, self._transpose)
-        if box is not None:
-            self._show_box(box, 0 if status == FOUND else 80)
+        colour = 0 if status == FOUND else 80
+        for part in boxes:
+            self._show_box(part, colour)
+        if box is not None and not boxes:
+            self._show_box(box, colour)
 
     def show(self, ink: np.ndarray, text: str, confidence: int, status: int, fps: float) -> bool:
         """Show what the frame of `show_picture` came to.
 
-        ink         (ink_height, ink_width) uint8, as the digit stands on the screen
+        ink         uint8 of `ink_size`, as the digit stands on the screen
         text        what was read; "" for no digit
         confidence  percent
         status      of the preprocessing
         returns     True when all of it stands on the screen; else the rest comes with the next frames
         """
-        hint = HINTS[status] or ("" if text else NOT_SURE)
-        if status == TOUCHES_EDGE and self._box is not None:
-            hint = self._way(self._box)
+        hint = hint_for(status, text, self._box, self._transpose)
         self._box = None  # nothing of a frame is kept in the way of large blocks
         label = text or "-"
         if len(label) < self._longest:  # in the middle, as near as whole letters go
@@ -244,19 +267,6 @@ class Screen:
         row = self._frame[colour : colour + tall]
         draw(left, top, 1, tall, row)
         draw(right - 1, top, 1, tall, row)
-
-    def _way(self, box: tuple[int, int, int, int]) -> str:
-        """Which way to move what touches the edge."""
-        height, width = (80, 60) if self._transpose else (60, 80)
-        top, left, bottom, right = (box[0] == 0, box[1] == 0, box[2] == height, box[3] == width)
-        if (top and bottom) or (left and right):
-            return TOO_LARGE
-        ways = []
-        if left or right:
-            ways.append("right" if left else "left")
-        if top or bottom:
-            ways.append("down" if top else "up")
-        return "move it " + ", ".join(ways) if ways else HINTS[TOUCHES_EDGE]
 
     def _show_ink(self, ink: np.ndarray) -> None:
         """Eight greys: red, green and blue from 0 to 28, 56 and 28."""

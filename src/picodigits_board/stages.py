@@ -1,51 +1,56 @@
-"""What a frame came to and what its stages cost, as a line for USB. Runs on the board alone."""
+"""What a frame came to and what its stages cost, for the PC. Runs on the board alone."""
 
 from __future__ import annotations
 
 import gc
 import time
 
-FIGURES = "frame=%d read=%s confidence=%d status=%s capture_ms=%.2f ink_ms=%.2f network_ms=%.2f screen_ms=%.2f"
+from picodigits_board import link
+
 CLOCK_US = (1 << 30) - 1  # the clock below starts again after so many microseconds: an int that takes no heap
 
 
 class Stages:
-    """Times the stages of one frame after another: capture, ink, network, screen. A stage may come in parts.
+    """Times the stages of one frame after another, and tells the PC. A stage may come in parts.
 
-    trace  also say the scores, the ink, the heap that is free before the frame and after each stage, and the largest
-           block of it. Finding that block fills the heap and collects it again, which takes some 50 ms a frame,
-           outside the stages that are timed.
+    Where the PC wants the heap, each line also has what was free before the frame and after each stage, and the
+    largest block of it. Finding that block fills the heap and collects it again, which takes some 50 ms a frame,
+    outside the stages that are timed.
     """
 
-    def __init__(self, trace: bool = False) -> None:
-        self._trace = trace
+    def __init__(self, usb: link.Link) -> None:
+        self._usb = usb
         self._number = -1
         self._loop_ms = 0.0  # from the start of the last frame to the start of this one
         self._spent = {"capture": 0, "ink": 0, "network": 0, "screen": 0}  # us
         self._began = self._from = _now_us()
         self.next()
         self._loop_ms = 0.0
-        if trace:
+        if self._trace:
             self._begin_stage()  # the first frame has been captured before
 
-    def next(self) -> None:
-        """Collect garbage, and begin with a new frame: nothing of the last one is kept."""
+    def next(self) -> bool:
+        """Collect garbage, and begin with a new frame: nothing of the last one is kept. Before that, do what the PC
+        asks for; returns whether the camera has to be set up anew for it."""
+        self._number += 1
+        anew = self._usb.listen(self._number)
+        self._trace = self._usb.wants("heap")
         self._free: list[int] = []
         self._heap = ""
         gc.collect()
         now = _now_us()
         self._loop_ms = ((now - self._began) & CLOCK_US) / 1000
         self._began = now
-        self._number += 1
         self._heap = " free=%d" % gc.mem_free()
         if self._trace:
             self._heap += " block=%d" % largest_block()
         for stage in self._spent:
             self._spent[stage] = 0
         self._begin_stage()
+        return anew
 
     def done(self, stage: str) -> None:
-        """This stage has ended."""
+        """This stage has ended: capture, ink, network or screen."""
         self._spent[stage] += (_now_us() - self._from) & CLOCK_US
         self._begin_stage()
 
@@ -59,15 +64,24 @@ class Stages:
         """Frames a second, from the last loop; 0 before there was one."""
         return 1000 / self._loop_ms if self._loop_ms else 0.0
 
-    def line(self, read: str, confidence: int, status: str, scores, ink) -> str:  # type: ignore[no-untyped-def]
-        """The frame as `key=value` words; `free` and `block` are those before it."""
+    def send_picture(self, frame) -> None:  # type: ignore[no-untyped-def]
+        """The camera's picture to the PC, where it wants it: (n,) uint8. Takes its time from no stage."""
+        if self._usb.wants("pixels"):
+            self._usb.send("pixels", self._number, frame)
+            gc.collect()  # what that left, before it is in the network's way
+            self._from = _now_us()
+
+    def say(self, read: str, confidence: int, status: str, box, scores, ink) -> None:  # type: ignore[no-untyped-def]
+        """The frame as a line of `key=value` words; `free` and `block` are those before it."""
+        if self._usb.wants("ink"):
+            self._usb.send("ink", self._number, ink.flatten())
         spent = [self._spent[stage] / 1000 for stage in ("capture", "ink", "network", "screen")]
-        figures = [self._number, read.replace(" ", "_") or "none", confidence, status]
-        text = FIGURES % tuple(figures + spent) + " loop_ms=%.2f" % self._loop_ms + self._heap
+        text = link.frame_text(self._number, read, confidence, status, box, spent + [self._loop_ms]) + self._heap
+        if self._usb.wants("scores"):
+            text += link.scores_text(scores)
         if self._trace:
-            text += " scores=%s ink=%s" % (",".join([str(score) for score in scores]), ink.tobytes().hex())
-            text += " heap=%s" % ",".join([str(free) for free in self._free])
-        return text
+            text += " heap=" + ",".join([str(free) for free in self._free])
+        self._usb.say(text)
 
 
 def largest_block() -> int:

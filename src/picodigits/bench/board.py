@@ -35,7 +35,7 @@ import os
 import pickle
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -420,31 +420,30 @@ class LcdWires:
 class CameraWires:
     """The camera on its sixteen wires, and what can be wrong with them.
 
-    connected     False: the cable is out. Nothing answers, every line lies still
-    pull_ups      False: the two resistors on SDA and SCL are missing
-    stuck         data line 0..7 -> the level at which it is stuck
-    vsync_broken  True: VSYNC does not arrive
+    connected  False: the cable is out. Nothing answers, and nothing drives the Pico's pins: they float
+    pull_ups   False: the two resistors on SDA and SCL are missing, and those two float
+    stuck      data line 0..7 -> the level at which it is stuck
+    swapped    two data lines 0..7 that are plugged in each in the other's place, or None
+    broken     wires that lead nowhere: "VSYNC", "HREF", "PCLK", "MCLK", "D0" .. "D7". The Pico's pin floats
+
+    A pin that floats reads what its own pull-up or pull-down makes of it.
     """
 
     def __init__(self, mcu: Any, camera: OV7670 | None) -> None:
         self.device = camera
         self._connected = camera is not None
         self._pull_ups = True
-        self.stuck: dict[int, bool] = {}
-        self.vsync_broken = False
+        self._stuck: dict[int, bool] = {}
+        self._swapped: tuple[int, int] | None = None
+        self._broken: frozenset[str] = frozenset()
         self._mcu = mcu
         self._gpio = mcu.gpio
-        self._data = [mcu.gpio[_gpio(name)] for name in pins.CAMERA_DATA]
-        self._pclk = mcu.gpio[_gpio(pins.CAMERA_PCLK)]
-        self._href = mcu.gpio[_gpio(pins.CAMERA_HREF)]
-        self._vsync = mcu.gpio[_gpio(pins.CAMERA_VSYNC)]
-        for pin in (*self._data, self._pclk, self._href, self._vsync):
-            pin.set_input_value(False)
+        self._level = 0  # of the data lines
+        self._solder()
         self._mclk = _Mclk(mcu, _gpio(pins.CAMERA_MCLK))
         mcu.gpio[_gpio(pins.CAMERA_RESET)].add_listener(self._control_pins)
         mcu.gpio[_gpio(pins.CAMERA_SHUTDOWN)].add_listener(self._control_pins)
         self._sccb = _Sccb(mcu, self)
-        self._level = 0  # of the data lines
         self._alarm = mcu.clock.create_alarm(self._tick)
         self._next: Callable[[], None] = self._frame
         self._alarm.schedule(1e6)
@@ -459,6 +458,7 @@ class CameraWires:
         if there and not self._connected and self.device is not None:
             self.device.reset()
         self._connected = there and self.device is not None
+        self._solder()
         self._control_pins(GPIOPinState.LOW, GPIOPinState.LOW)
 
     @property
@@ -471,11 +471,65 @@ class CameraWires:
         self._pull_ups = there
         self._sccb.set_lines(there)
 
+    @property
+    def stuck(self) -> dict[int, bool]:
+        """Data line -> the level at which it is stuck."""
+        return dict(self._stuck)
+
+    @stuck.setter
+    def stuck(self, lines: Mapping[int, bool]) -> None:
+        self._stuck = dict(lines)
+        self._solder()
+
+    @property
+    def swapped(self) -> tuple[int, int] | None:
+        """Two data lines, each in the other's place."""
+        return self._swapped
+
+    @swapped.setter
+    def swapped(self, lines: tuple[int, int] | None) -> None:
+        self._swapped = lines
+        self._solder()
+
+    @property
+    def broken(self) -> frozenset[str]:
+        """The wires that lead nowhere."""
+        return self._broken
+
+    @broken.setter
+    def broken(self, names: Iterable[str]) -> None:
+        self._broken = frozenset(names)
+        self._solder()
+
+    def _solder(self) -> None:
+        """Join each of the sensor's outputs to the pin that it leads to, and let the others float."""
+        places = list(range(8))
+        if self._swapped:
+            first, second = self._swapped
+            places[first], places[second] = second, first
+        self._data = [self._joined(f"D{place}", pins.CAMERA_DATA[place]) for place in places]
+        self._pclk = self._joined("PCLK", pins.CAMERA_PCLK)
+        self._href = self._joined("HREF", pins.CAMERA_HREF)
+        self._vsync = self._joined("VSYNC", pins.CAMERA_VSYNC)
+        for line, level in self._stuck.items():
+            self._level = self._level | 1 << line if level else self._level & ~(1 << line)
+        for line, pin in enumerate(self._data):
+            pin.set_input_value(bool(self._level >> line & 1))
+        for pin in (self._pclk, self._href, self._vsync):
+            pin.set_input_value(False)
+
+    def _joined(self, name: str, pin: str) -> Any:
+        end = self._gpio[_gpio(pin)]
+        if self._connected and name not in self._broken:
+            return end
+        end.release_input()
+        return _LooseEnd()
+
     def sensor(self) -> OV7670 | None:
         """The sensor, with its MCLK as it is now; None where it is not connected."""
         if self.device is None or not self._connected:
             return None
-        self.device.mclk_hz = self._mclk.hz
+        self.device.mclk_hz = 0.0 if "MCLK" in self._broken else self._mclk.hz
         return self.device
 
     def _control_pins(self, _level: GPIOPinState, _before: GPIOPinState) -> None:
@@ -502,8 +556,7 @@ class CameraWires:
         self._timing = sensor.timing()
         self._begun_ns = self._mcu.clock.nanos
         self._looked_at = self._someone_looks()
-        if not self.vsync_broken:
-            self._vsync.set_input_value(self._timing.vsync_active)
+        self._vsync.set_input_value(self._timing.vsync_active)
         self._href.set_input_value(not self._timing.href_active)
         self._after(self._timing.vsync_ns, self._vsync_end)
 
@@ -514,8 +567,7 @@ class CameraWires:
     def _vsync_end(self) -> None:
         if not self._timing.vsync_active:  # CircuitPython takes the frame that follows a rising VSYNC
             self._looked_at = self._someone_looks()
-        if not self.vsync_broken:
-            self._vsync.set_input_value(not self._timing.vsync_active)
+        self._vsync.set_input_value(not self._timing.vsync_active)
         self._after(self._timing.first_row_ns, self._first_row)
 
     def _first_row(self) -> None:
@@ -547,7 +599,7 @@ class CameraWires:
             self._row_end()
             return
         byte = self._bytes[self._byte_number]
-        for line, level in self.stuck.items():
+        for line, level in self._stuck.items():
             byte = byte | 1 << line if level else byte & ~(1 << line)
         changed = byte ^ self._level
         self._level = byte
@@ -573,6 +625,13 @@ class CameraWires:
 
     def _frame_end(self) -> None:
         self._after(max(self._begun_ns + self._timing.frame_ns - self._mcu.clock.nanos, 1000.0), self._frame)
+
+
+class _LooseEnd:
+    """A wire that leads nowhere."""
+
+    def set_input_value(self, value: bool) -> None:
+        """Nobody notices."""
 
 
 class _Mclk:
@@ -635,9 +694,12 @@ class _Sccb:
         self._bus.complete_read(0xFF if sensor is None else sensor.sccb_read())
 
     def set_lines(self, high: bool) -> None:
-        """The level of both wires while nobody pulls them down."""
-        self._scl.set_input_value(high)
-        self._sda.set_input_value(high)
+        """Both wires while nobody pulls them down: high by their pull-ups, or floating."""
+        for wire in (self._scl, self._sda):
+            if high:
+                wire.set_input_value(True)
+            else:
+                wire.release_input()
 
     def _pins(self, _level: GPIOPinState, _before: GPIOPinState) -> None:
         """Follow the levels of both wires while the program drives them itself."""
@@ -669,7 +731,10 @@ class _Sccb:
                 self._hold_sda(False)
 
     def _hold_sda(self, low: bool) -> None:
-        self._sda.set_input_value(self._wires.pull_ups and not low)
+        if low or self._wires.pull_ups:
+            self._sda.set_input_value(not low)
+        else:
+            self._sda.release_input()
 
 
 def _released(pin: Any) -> bool:

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 
 from picodigits import modelfile
 from picodigits.bench import drive
 from picodigits.bench import firmware as firmware_files
 from picodigits.bench.board import Board
-from picodigits.bench.ov7670 import OV7670, PID, VER
+from picodigits.bench.ov7670 import ADDRESS, OV7670, PID, VER, Lens
 from picodigits.bench.run import parse_line
 from picodigits.bench.st7735r import ST7735R
 from picodigits.errors import BenchError
@@ -85,6 +86,37 @@ def _wire(name: str, value: object) -> Callable[[Board], None]:
     return lambda board: setattr(board.camera, name, value)
 
 
+def _broken(*wires: str) -> Callable[[Board], None]:
+    return _wire("broken", wires)
+
+
+def _address(address: int) -> Callable[[Board], None]:
+    def change(board: Board) -> None:
+        if board.camera.device is not None:
+            board.camera.device.address = address
+
+    return change
+
+
+def _lens(lens: Lens | None) -> Callable[[Board], None]:
+    def change(board: Board) -> None:
+        if board.camera.device is not None:
+            board.camera.device.lens = lens
+
+    return change
+
+
+def _cap_on(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What little light comes past the lens cap."""
+    return (rgb // 50 + 3).astype(np.uint8)
+
+
+def _out_of_focus(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Blurred by a twentieth of the picture's width."""
+    blurred = Image.fromarray(rgb).filter(ImageFilter.GaussianBlur(rgb.shape[1] / 20))
+    return np.asarray(blurred, np.uint8)
+
+
 def _lcd(there: bool) -> Callable[[Board], None]:
     return lambda board: setattr(board.lcd, "connected", there)
 
@@ -132,8 +164,21 @@ FAULTS: dict[str, Fault] = {
         Fault("camera-missing", "no camera is connected", _wire("connected", False), _wire("connected", True)),
         Fault("wrong-chip", "another chip answers in its place", _set_chip(0x77, 0x21), _set_chip(0x76, 0x73)),
         Fault("no-pull-ups", "SDA and SCL have no pull-ups", _wire("pull_ups", False), _wire("pull_ups", True)),
-        Fault("no-vsync", "the VSYNC wire is broken", _wire("vsync_broken", True), _wire("vsync_broken", False)),
+        Fault("wrong-address", "a camera answers at another address", _address(0x30), _address(ADDRESS)),
+        Fault("no-mclk", "the wire of the camera's clock is broken", _broken("MCLK"), _broken()),
+        Fault("no-vsync", "the VSYNC wire is broken", _broken("VSYNC"), _broken()),
+        Fault("no-href", "the HREF wire is broken", _broken("HREF"), _broken()),
+        Fault("no-pclk", "the PCLK wire is broken", _broken("PCLK"), _broken()),
+        Fault("broken-data-line", "the wire of D3 is broken", _broken("D3"), _broken()),
         Fault("stuck-data-line", "D7 is stuck high", _wire("stuck", {7: True}), _wire("stuck", {})),
+        Fault(
+            "swapped-data-lines",
+            "D2 and D3 are each in the other's place",
+            _wire("swapped", (2, 3)),
+            _wire("swapped", None),
+        ),
+        Fault("dark-picture", "the lens cap is on", _lens(_cap_on), _lens(None)),
+        Fault("out-of-focus", "the lens is out of focus", _lens(_out_of_focus), _lens(None)),
         Fault(
             "camera-pulled",
             "the camera cable comes out while it runs",

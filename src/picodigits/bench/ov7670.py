@@ -48,6 +48,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from picodigits.errors import BenchError
+from picodigits.frames import decode, encode
 
 ADDRESS = 0x21  # 7 bits; 42h to write, 43h to read
 
@@ -111,6 +112,7 @@ FASTEST_PCLK_NS = 125.0  # what the emulated PIO follows without a fault: 8 MHz,
 _BARS = np.array([0xFFFF, 0xFFE0, 0x07FF, 0x07E0, 0xF81F, 0xF800, 0x001F, 0x0000], np.uint16)
 
 Source = Callable[[], NDArray[np.uint16]]
+Lens = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -128,12 +130,14 @@ class Timing:
 
 
 class OV7670:
-    """The sensor. `registers` is its 256 bytes; `source` may be exchanged at any time.
+    """The sensor. `registers` is its 256 bytes; `source` may be exchanged at any time. `lens`, unless None, is what
+    stands between the two: it gets the picture of the source as (height, width, 3) uint8 RGB, and returns the same.
 
     source: called once per video frame that is sent; returns (height, width) uint16 RGB565_SWAPPED, the scene as it
         arrives when the flips are as `upright_mvfp` says. A picture of another size than the registers ask for is
         sampled (nearest pixel).
     chip_id: PID and VER; another value plays a wrong chip
+    address: 7 bits; another than 21h plays another kind of camera
     speed: divides every time, see above
     """
 
@@ -143,11 +147,14 @@ class OV7670:
         *,
         upright_mvfp: int = 0,
         chip_id: tuple[int, int] = (0x76, 0x73),
+        address: int = ADDRESS,
         speed: float = 4.0,
     ) -> None:
         self.source = source
+        self.lens: Lens | None = None
         self.upright_mvfp = upright_mvfp
         self.chip_id = chip_id
+        self.address = address
         self.speed = speed
         self.mclk_hz = 0.0
         self.powered_down = False
@@ -189,7 +196,7 @@ class OV7670:
     def sccb_start(self, address: int) -> bool:
         """A start condition and this 7-bit address. Returns whether the sensor acknowledges."""
         self._pointer_is_next = True
-        return address == ADDRESS and self.running
+        return address == self.address and self.running
 
     def sccb_write(self, byte: int) -> None:
         """A byte from the master: the register's number, then its value."""
@@ -289,6 +296,8 @@ class OV7670:
             raise BenchError(
                 f"camera source: got {swapped.dtype} {swapped.shape}, need (height, width) uint16 RGB565_SWAPPED"
             )
+        if self.lens is not None:
+            swapped = encode(self.lens(decode(swapped)))
         if swapped.shape != (height, width):
             row = np.arange(height) * swapped.shape[0] // max(height, 1)
             column = np.arange(width) * swapped.shape[1] // max(width, 1)

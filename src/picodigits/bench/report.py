@@ -43,6 +43,7 @@ class Row:
     bytes: int  # of the model: the model file, or svm_min.py
     right_percent: float  # simulated desk photographs of scikit-learn's test writers, declining switched off
     import_ms: float | None  # of the model as Python source; None where it is a file that is read
+    first_picture_ms: float  # from power-on to a picture of the camera on the LCD
     first_prediction_ms: float  # from power-on
     capture_ms: float
     ink_ms: float  # finding and preparing the digit; the article's crop and grey loops
@@ -117,6 +118,7 @@ def _row(name: str, result: BenchResult, size: int, right_percent: float) -> Row
         bytes=size,
         right_percent=round(right_percent, 2),
         import_ms=round(mean["import_ms"]) if "import_ms" in mean else None,
+        first_picture_ms=round(result.first_picture_ms or 0.0),
         first_prediction_ms=round(result.first_prediction_ms or 0.0),
         capture_ms=round(mean["capture_ms"], 1),
         ink_ms=round(mean.get("ink_ms", mean.get("crop_ms", 0.0) + mean.get("grey_ms", 0.0)), 1),
@@ -134,6 +136,7 @@ def table(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
         "bytes": "model, bytes",
         "right_percent": "right, %",
         "import_ms": "import of the model",
+        "first_picture_ms": "power-on to first picture on the LCD",
         "first_prediction_ms": "power-on to first reading",
         "capture_ms": "capture",
         "ink_ms": "finding the digit",

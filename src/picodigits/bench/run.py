@@ -27,7 +27,9 @@ from picodigits.bench import firmware as firmware_files
 from picodigits.bench.board import Board
 from picodigits.bench.ov7670 import OV7670
 from picodigits.bench.st7735r import ST7735R
+from picodigits.board.connection import Parts
 from picodigits.errors import BenchError
+from picodigits_board import link
 
 PREFIX = "picodigits:"
 CLOCK_COVERS = (
@@ -35,6 +37,7 @@ CLOCK_COVERS = (
     "flash cache misses, bus contention and I2C time are not in it. Silicon is 1 to 10 % slower on warm code"
 )
 ENLARGE = 4
+PICTURE_COLOURS = 40  # on the LCD: a photograph has more, what a program draws has fewer
 
 Progress = Callable[[str, int, int], None]
 
@@ -68,6 +71,8 @@ class BenchResult:
     serial: str = ""  # everything on USB
     lcd: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((160, 128, 3), np.uint8))
     usb_ms: float = 0.0  # power-on to USB
+    boot_picture_ms: float | None = None  # power-on to something on the LCD
+    first_picture_ms: float | None = None  # power-on to a picture of the camera on the LCD
     first_prediction_ms: float | None = None  # power-on to the first frame's line
     drive_used_bytes: int = 0
     drive_capacity_bytes: int = drive.CAPACITY_BYTES
@@ -95,6 +100,9 @@ class BenchResult:
         if self.frames:
             last = self.frames[-1].values
             rows.append(("read", f"{last.get('read', '?')}  {last.get('confidence', '?')} %"))
+        for title, ms in (("boot picture", self.boot_picture_ms), ("first picture", self.first_picture_ms)):
+            if ms is not None:
+                rows.append((f"power-on to {title} on the LCD", f"{ms:.0f} virtual ms"))
         if self.first_prediction_ms is not None:
             rows.append(("power-on to first prediction", f"{self.first_prediction_ms:.0f} virtual ms"))
         rows += [(key.removesuffix("_ms"), f"{mean:.1f} virtual ms") for key, mean in self.mean_ms().items()]
@@ -116,6 +124,8 @@ class BenchResult:
         return {
             "firmware": {"version": self.firmware.version, "sha256": self.firmware.sha256},
             "usb_ms": self.usb_ms,
+            "boot_picture_ms": self.boot_picture_ms,
+            "first_picture_ms": self.first_picture_ms,
             "first_prediction_ms": self.first_prediction_ms,
             "mean_ms": self.mean_ms(),
             "frames_per_second": self.per_second(),
@@ -185,6 +195,7 @@ def run(
     report("boot", 1, 1)
     report("start", 0, 1)
     waiting = bytearray()
+    parts = Parts()
 
     def take(data: bytes) -> None:
         waiting.extend(data)
@@ -192,12 +203,14 @@ def run(
             text, _, rest = bytes(waiting).partition(b"\n")
             waiting[:] = rest
             values = parse_line(text.decode("utf-8", "replace"))
-            if values is None:
+            if values is None or parts.take(values):
                 continue
             result.lines.append(Line(values, board.ms))
             if "error" in values:
                 result.errors.append(values["error"])
             if "frame" in values and len(result.frames) < wanted:
+                if (ink := parts.whole("ink", int(values["frame"]))) is not None:
+                    values["ink"] = ink.hex()
                 if not result.frames:
                     result.first_prediction_ms = board.ms
                     report("start", 1, 1)
@@ -205,7 +218,18 @@ def run(
                 result.frames.append(FrameSeen(values, board.ms, picture, lcd.picture()))
                 report("frames", len(result.frames), wanted)
 
+    def watch_lcd() -> None:
+        """Notes when the LCD shows something, and when that is the camera's picture, by its many colours."""
+        if result.first_picture_ms is not None:
+            return
+        colours = lcd.colours()
+        if colours > 1 and result.boot_picture_ms is None:
+            result.boot_picture_ms = board.ms
+        if colours >= PICTURE_COLOURS:
+            result.first_picture_ms = board.ms
+
     def finished() -> bool:
+        watch_lcd()
         if len(result.frames) >= wanted or b"Code done running." in board.serial:
             return True
         return bool(result.errors) and board.ms - result.lines[-1].at_ms > 3000
@@ -228,16 +252,14 @@ def run(
 def parse_line(line: str) -> dict[str, str] | None:
     """`picodigits: key=value key=value ...` -> its values; None for any other line.
 
-    `error=` takes the rest of the line. Unknown keys are kept; a word without "=" is left out.
+    `error=` takes the rest of the line, but for its checksum, which is not looked at: nothing is damaged here.
+    Unknown keys are kept; a word without "=" is left out.
     """
     _, found, rest = line.partition(PREFIX)
     if not found:
         return None
-    head, found, error = (" " + rest.strip()).partition(" error=")
-    values = dict(word.split("=", 1) for word in head.split() if "=" in word)
-    if found:
-        values["error"] = error.strip()
-    return values
+    text, found, _ = rest.rpartition(" crc=")
+    return link.values(text if found else rest.strip())
 
 
 def _is_number(text: str | None) -> bool:

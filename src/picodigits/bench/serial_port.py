@@ -1,11 +1,11 @@
-"""The emulated board's USB serial port as something that tools for a real board can open.
+"""The serial port of a board that is none, emulated or played, as something that tools for a real board can open.
 
     with SerialPort(board) as port:
         print(port.name)            # "/dev/pts/3", or "socket://127.0.0.1:41234" for pySerial's serial_for_url
         ...                         # the board runs in a thread of its own meanwhile
 
-A pty where the system has one (Linux, macOS), a TCP socket elsewhere or on request. The board never runs faster than
-real time here, and usually runs slower: about a tenth while its processor works.
+A pty where the system has one (Linux, macOS), a TCP socket elsewhere or on request. The emulated board never runs
+faster than real time here, and usually runs slower: about a twentieth while its processor works.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ import socket
 import threading
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from picodigits.bench.board import Board
 from picodigits.errors import BenchError
+
+if TYPE_CHECKING:
+    from picodigits.bench.board import Board
 
 _SLICE_MS = 2.0
 
@@ -34,14 +37,12 @@ class SerialPort:
     """
 
     def __init__(self, board: Board, kind: str = "auto", port: int = 0) -> None:
-        if kind not in ("auto", "pty", "tcp"):
-            raise BenchError(f"serial port: got {kind!r}, need 'auto', 'pty' or 'tcp'")
         self.board = board
         self.error: BaseException | None = None
         self._out = bytearray()  # from the board, not yet taken by the tool
         self._closing = threading.Event()
-        self._link: _Pty | _Tcp = _Tcp(port) if kind == "tcp" or (kind == "auto" and os.name == "nt") else _Pty()
-        self.name = self._link.name
+        self._wire = open_wire(kind, port)
+        self.name = self._wire.name
         board.on_serial(self._out.extend)
         self._thread = threading.Thread(target=self._serve, name="emulated Pico", daemon=True)
         self._thread.start()
@@ -56,7 +57,7 @@ class SerialPort:
         """Stop the board, close the port."""
         self._closing.set()
         self._thread.join()
-        self._link.close()
+        self._wire.close()
 
     def __enter__(self) -> SerialPort:
         return self
@@ -71,9 +72,9 @@ class SerialPort:
         try:
             while not self._closing.is_set():
                 self.board.run(_SLICE_MS)
-                if said := self._link.read():
+                if said := self._wire.read():
                     self.board.write(said)
-                del self._out[: self._link.write(bytes(self._out))]
+                del self._out[: self._wire.write(bytes(self._out))]
                 ahead_s = (self.board.ms - began_ms) / 1000 - (time.monotonic() - began_s)
                 if ahead_s > 0:
                     time.sleep(min(ahead_s, 0.01))
@@ -83,48 +84,78 @@ class SerialPort:
             self.error = error
 
 
-class _Pty:
+def open_wire(kind: str = "auto", port: int = 0) -> Pty | Tcp:
+    """The board's end of a serial port that other programs can open. For the arguments see `SerialPort`."""
+    if kind not in ("auto", "pty", "tcp"):
+        raise BenchError(f"serial port: got {kind!r}, need 'auto', 'pty' or 'tcp'")
+    return Tcp(port) if kind == "tcp" or (kind == "auto" and os.name == "nt") else Pty()
+
+
+class Pty:
+    """The board's end of a pty; `name` is what a tool opens. What the board says while nobody has it open is dropped.
+
+    Neither `read` nor `write` waits.
+    """
+
     def __init__(self) -> None:
         try:
             import tty
         except ImportError:
             raise BenchError("serial port: got a system without ptys, need one. Use 'tcp'") from None
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
+        self._master, slave = os.openpty()
+        tty.setraw(slave)
         os.set_blocking(self._master, False)
-        self.name = os.ttyname(self._slave)
+        self.name = os.ttyname(slave)
+        os.close(slave)  # while a tool has it open, poll() reports no hang-up
+        self._poll = select.poll()
+        self._poll.register(self._master, select.POLLHUP)
+
+    @property
+    def connected(self) -> bool:
+        """Does a tool have the port open?"""
+        return not any(event & select.POLLHUP for _, event in self._poll.poll(0))
 
     def read(self) -> bytes:
+        """What the tool has said since."""
         try:
             return os.read(self._master, 4096)
-        except BlockingIOError:
+        except OSError:  # nothing there, or nobody
             return b""
 
     def write(self, data: bytes) -> int:
+        """How many of these bytes have gone: the rest when the tool has read what it has."""
+        if not self.connected:
+            return len(data)
         try:
             return os.write(self._master, data) if data else 0
-        except BlockingIOError:
+        except OSError:
             return len(data) if len(data) > 1 << 20 else 0  # nobody reads: a real port drops it too
 
     def close(self) -> None:
+        """Unplug the board: the tool's next read fails."""
         os.close(self._master)
-        os.close(self._slave)
 
 
-class _Tcp:
-    """One client at a time; what the board says while there is none is dropped."""
+class Tcp:
+    """The board's end of a TCP socket on this computer, else as `Pty`. One tool at a time."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int = 0) -> None:
         self._server = socket.create_server(("127.0.0.1", port))
         self._server.setblocking(False)
         self._client: socket.socket | None = None
         self.name = f"socket://127.0.0.1:{self._server.getsockname()[1]}"
 
+    @property
+    def connected(self) -> bool:
+        """Does a tool have the port open?"""
+        if self._client is None and select.select([self._server], [], [], 0)[0]:
+            self._client, _ = self._server.accept()
+            self._client.setblocking(False)
+        return self._client is not None
+
     def read(self) -> bytes:
-        if self._client is None:
-            if select.select([self._server], [], [], 0)[0]:
-                self._client, _ = self._server.accept()
-                self._client.setblocking(False)
+        """What the tool has said since."""
+        if not self.connected or self._client is None:
             return b""
         try:
             data = self._client.recv(4096)
@@ -137,7 +168,8 @@ class _Tcp:
         return data
 
     def write(self, data: bytes) -> int:
-        if self._client is None:
+        """How many of these bytes have gone: the rest when the tool has read what it has."""
+        if not self.connected or self._client is None:
             return len(data)
         try:
             return self._client.send(data) if data else 0
@@ -154,5 +186,6 @@ class _Tcp:
         self._client = None
 
     def close(self) -> None:
+        """Unplug the board: the tool's next read fails."""
         self._hang_up()
         self._server.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from picodigits import report
@@ -121,17 +122,21 @@ def serve(
     *,
     kind: str = "auto",
     firmware: str | None = None,
+    frames: NDArray[np.uint16] | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Iterator[SerialPort]:
     """A running emulated board with the application and its USB serial port open for other programs.
 
-    kind  "pty", "tcp" or "auto"; the camera sees handwritten digits in turn, a new one every 20 frames
+    kind    "pty", "tcp" or "auto"
+    frames  what the camera sees, (N, 60, 80) uint16 RGB565_SWAPPED, one a frame, round and round; handwritten digits
+            unless given, a new one every 20 frames
     Yields the open port, whose `name` is what to connect to. Raises what its parts raise.
     """
     uf2 = firmware_for(firmware, progress)
-    shown = pictures.choose(digits=range(10), care="studio").frames
+    shown = pictures.choose(digits=range(10), care="studio").frames if frames is None else frames
+    each = 20 if frames is None else 1
     camera = OV7670(lambda: shown[0])
-    camera.source = lambda: shown[camera.frames_sent // 20 % len(shown)]
+    camera.source = lambda: shown[camera.frames_sent // each % len(shown)]
     board = Board(uf2.path, circuitpy_files(model.data), camera=camera, lcd=ST7735R())
     progress("emulated Pico: boot", 0, 0)
     board.boot(quick=True)

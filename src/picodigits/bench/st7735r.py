@@ -136,6 +136,14 @@ class ST7735R:
             seen = seen[:, :, ::-1]
         return np.ascontiguousarray(seen << 2 | seen >> 4)  # 0..63 -> 0..255
 
+    def colours(self) -> int:
+        """How many colours the eye sees now; 1 when asleep or off."""
+        self._decode_pixels()
+        if not (self.awake and self.display_on):
+            return 1
+        red, green, blue = (self.gram[:, :, i].astype(np.uint32) for i in range(3))
+        return len(np.unique(red << 12 | green << 6 | blue))
+
     def _take_parameters(self) -> None:
         parameters = self._parameters
         if self._command == MADCTL:

@@ -21,6 +21,7 @@ FAT has no journal: pulling the cable in the very instant in which a directory i
 from __future__ import annotations
 
 import ast
+import binascii
 import contextlib
 import errno
 import hashlib
@@ -28,6 +29,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +42,7 @@ from picodigits.bench import firmware as firmware_files
 from picodigits.board import drives, profiles, uf2, wiring
 from picodigits.board.drives import Drive
 from picodigits.board.profiles import Profile
+from picodigits.board.repl import RawRepl
 from picodigits.board.uf2 import Firmware
 from picodigits.errors import DeployError, FirmwareError, WiringError, did_you_mean
 from picodigits.export.bundle import circuitpy_files
@@ -58,12 +62,38 @@ while True:
     time.sleep(5)
 """
 
-COPYING, FIRMWARE = "copying", "CircuitPython"  # what `Progress` is told
+_CHECKSUMS = """
+import binascii
+for path in {paths}:
+    try:
+        total = 0
+        with open("/" + path, "rb") as file:
+            piece = file.read(1024)
+            while piece:
+                total = binascii.crc32(piece, total)
+                piece = file.read(1024)
+        print("crc", total)
+    except OSError:
+        print("crc", "none")
+"""
+
+COPYING, FIRMWARE, CIRCUP = "copying", "CircuitPython", "circup"  # what `Progress` is told
 _PIECE = 4096  # bytes written at a time
 _SPARE = 2  # clusters that are left free
 _CLUSTER = 4096  # bytes, where the system does not tell
 _ENTRY = 128  # bytes of a directory that a new file takes, with a long name
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
+_ALLOWED: dict[str, range | tuple[str, ...]] = {
+    "DISPLAY": ("st7735r", "none"),
+    "FRAME_SIZE": ("80x60", "160x120"),
+    "DIGITS": range(1, 5),
+    "FLIP_X": range(2),
+    "FLIP_Y": range(2),
+    "TRANSPOSE": range(2),
+    "TRACE": range(2),
+    "MIN_CONFIDENCE": range(-1, 101),
+    "BACKLIGHT": range(101),
+}
 _KNOWN_SETTING = re.compile(r'^ {4}"([A-Z_]+)": (.+),  # (.+)$', re.MULTILINE)
 _SETTING_LINE = re.compile(r"\s*(PICODIGITS_[A-Z0-9_]+)\s*=")
 _GONE = (errno.EIO, errno.ENODEV, errno.ENXIO, errno.ENOENT, errno.ENOTCONN)
@@ -97,6 +127,7 @@ class Plan:
     aside   path -> new path, of programs that are somebody else's
     known   path -> digests that deploy has written there before
     record  the same when it is done; a pins.py of the user's own is not in it, so that it stays the user's
+    circup  libraries that circup is to bring; it comes after the other files, before code.py
     lines   what happens to each file
     notes   what else to know, a sentence each
     """
@@ -111,12 +142,13 @@ class Plan:
     known: dict[str, list[str]]
     record: dict[str, list[str]]
     lines: list[Line]
+    circup: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def up_to_date(self) -> bool:
         """Nothing is to be done."""
-        return not (self.write or self.scraps) and self.known == self.record
+        return not (self.write or self.scraps or self.circup) and self.known == self.record
 
     @property
     def bytes(self) -> int:
@@ -136,6 +168,16 @@ def known_settings() -> dict[str, Setting]:
     """Every setting that the application has, by its name without PICODIGITS_."""
     source = (resources.files("picodigits_board") / "settings.py").read_text("utf-8")
     return {name: Setting(ast.literal_eval(value), text) for name, value, text in _KNOWN_SETTING.findall(source)}
+
+
+def not_allowed(name: str, value: object) -> str | None:
+    """What is wrong with the value of a setting, "need ..."; None where nothing is. `name` without PICODIGITS_."""
+    allowed = _ALLOWED.get(name)
+    if allowed is None or value in allowed:
+        return None
+    if isinstance(allowed, range):
+        return f"need {allowed[0]} or {allowed[1]}" if len(allowed) == 2 else f"need {allowed[0]} to {allowed[-1]}"
+    return f"need {' or '.join(str(one) for one in allowed)}"
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, str | int]:
@@ -159,6 +201,8 @@ def parse_settings(words: Iterable[str]) -> dict[str, str | int]:
                     f"setting {key.lower()}: got {text.strip() or 'nothing'}, need a whole number. "
                     f"It says: {known[key].help}."
                 ) from None
+        if (complaint := not_allowed(key, value)) is not None:
+            raise DeployError(f"setting {key.lower()}: got {value}, {complaint}. It says: {known[key].help}.")
         found[f"PICODIGITS_{key}"] = value
     return found
 
@@ -201,6 +245,7 @@ def prepare(
     settings: Mapping[str, str | int] | None = None,
     pins: Path | None = None,
     profile: str | None = None,
+    circup: bool = False,
 ) -> Plan:
     """Look at the drive, and see what must be done for the application to be on it. Writes nothing.
 
@@ -208,6 +253,7 @@ def prepare(
     settings    as `parse_settings` gives them; those that the drive's settings.toml has besides stay
     pins        another pins.py; without it one that was changed on the drive stays
     profile     the board, where the drive does not say
+    circup      leave Adafruit's libraries to circup: those that are not there, it brings
     Raises DeployError for a drive that can't take the application, WiringError for pins that can't be,
     ModelFileError and ExportError as the export.
     """
@@ -218,22 +264,29 @@ def prepare(
     if not modelfile.fits_board(model):
         notes.append(f"Model {model.name} may be too large for the board's memory; the screen then says so.")
     try:
-        known = _read_record(drive.path)
+        known = read_record(drive.path)
         files = circuitpy_files(model_data, settings)
-        files[SETTINGS], more = _merged_settings(files[SETTINGS], _read(drive.path / SETTINGS), settings or {})
+        files[SETTINGS], more = _merged_settings(files[SETTINGS], read_file(drive.path / SETTINGS), settings or {})
         notes += more
-        record = {path: [_digest(data)] for path, data in files.items()}  # not of pins that are the user's own
+        record = {path: [digest(data)] for path, data in files.items()}  # not of pins that are the user's own
         files[PINS], more = _pins(drive.path, files[PINS], pins, known.get(PINS, []), board)
         notes += more
-        _need_nothing_hidden(drive.path, files)
+        libraries = _libraries(files) if circup else {}
+        files = {path: data for path, data in files.items() if path not in libraries}
+        record = {path: digests for path, digests in record.items() if path not in libraries}
+        _need_nothing_hidden(drive.path, [*files, *libraries])
         order = [path for path in files if path != CODE] + [CODE]
-        there = {path: _read(drive.path / path) for path in order}
+        there = {path: read_file(drive.path / path) for path in order}
         differ = [path for path in order if there[path] != files[path]]
         stale = _stale(drive.path, files, known)
-        scraps = _scraps(drive.path, files)
+        wanted = [name for name in sorted(set(libraries.values())) if not _library_there(drive.path, name, stale)]
+        if wanted:
+            circup_command()  # told before anything is written, where it is missing
+            notes.append(f"circup brings {', '.join(wanted)}.")
+        scraps = scraps_in(drive.path, files)
         aside = _foreign_programs(drive.path, files, known)
-        write = [path for path in differ if path != CODE] + [CODE] if differ or stale or aside else []
-        plan = Plan(drive, board, files, write, stale, scraps, aside, known, record, [], notes)
+        write = [path for path in differ if path != CODE] + [CODE] if differ or stale or aside or wanted else []
+        plan = Plan(drive, board, files, write, stale, scraps, aside, known, record, [], wanted, notes)
         if not plan.up_to_date:
             _need_writable(drive)
             _need_space(plan, there)
@@ -246,6 +299,12 @@ def prepare(
     except OSError as error:
         raise _explained(drive, error) from error
     return plan
+
+
+def as_deployed(model_data: bytes, settings: Mapping[str, str | int] | None = None) -> dict[str, bytes]:
+    """What deploy makes of an empty drive, its record included: path -> content."""
+    files = circuitpy_files(model_data, settings)
+    return files | {RECORD: _record({path: [digest(data)] for path, data in files.items()})}
 
 
 def _size(drive: Drive, path: str) -> int:
@@ -294,9 +353,9 @@ def _pins(
     if named is not None:
         wiring.need_sound(wiring.read_pins(named), board, str(named))
         return named.read_bytes(), []
-    there = _read(root / PINS)
+    there = read_file(root / PINS)
     ours = wiring.parse_pins(shipped.decode(), "pins.py")
-    if there is not None and _digest(there) not in known:
+    if there is not None and digest(there) not in known:
         try:
             on_drive = wiring.parse_pins(there.decode(), f"{root / PINS}")
         except (WiringError, UnicodeDecodeError):
@@ -308,20 +367,18 @@ def _pins(
     return shipped, []
 
 
+def hiding(root: Path, files: Iterable[str]) -> list[str]:
+    """What lies on the drive that CircuitPython would import instead of `files` in lib/."""
+    modules = sorted({path.split("/")[1].removesuffix(".py") for path in files if path.startswith("lib/")})
+    found = [name for module in modules for name in (f"{module}.py", f"{module}.mpy", module) if (root / name).exists()]
+    return found + [
+        f"lib/{module}" for module in modules if f"lib/{module}.py" in files and (root / "lib" / module).is_dir()
+    ]
+
+
 def _need_nothing_hidden(root: Path, files: Iterable[str]) -> None:
     """Raises DeployError for modules that CircuitPython would import instead of those in lib/."""
-    modules = {path.split("/")[1].removesuffix(".py") for path in files if path.startswith("lib/")}
-    strays = [
-        name
-        for module in sorted(modules)
-        for name in (f"{module}.py", f"{module}.mpy", module)
-        if (root / name).exists()
-    ]
-    strays += [
-        f"lib/{module}"
-        for module in sorted(modules)
-        if f"lib/{module}.py" in files and (root / "lib" / module).is_dir()
-    ]
+    strays = hiding(root, files)
     if strays:
         raise DeployError(
             f"{root}: got {', '.join(strays)}, need none: CircuitPython would import that instead of what deploy puts "
@@ -334,11 +391,11 @@ def _stale(root: Path, files: Mapping[str, bytes], known: Mapping[str, Sequence[
     return [
         path
         for path, digests in known.items()
-        if path not in files and (data := _read(root / path)) is not None and _digest(data) in digests
+        if path not in files and (data := read_file(root / path)) is not None and digest(data) in digests
     ]
 
 
-def _scraps(root: Path, files: Mapping[str, bytes]) -> list[str]:
+def scraps_in(root: Path, files: Mapping[str, bytes]) -> list[str]:
     """Parts of copies that were cut, and the ._ files in which macOS keeps what FAT can't hold."""
     found = [path + PART for path in (*files, RECORD) if (root / (path + PART)).is_file()]
     for folder in sorted({root, root / "lib", *((root / path).parent for path in files)}):
@@ -351,8 +408,8 @@ def _scraps(root: Path, files: Mapping[str, bytes]) -> list[str]:
 def _foreign_programs(root: Path, files: Mapping[str, bytes], known: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Programs that are not ours and would run, or be overwritten: path -> a free name to keep them under."""
     found = {}
-    code = _read(root / CODE)
-    if code is not None and code not in (files[CODE], WAITING) and _digest(code) not in known.get(CODE, []):
+    code = read_file(root / CODE)
+    if code is not None and code not in (files[CODE], WAITING) and digest(code) not in known.get(CODE, []):
         found[CODE] = _free_name(root, CODE)
     if (root / "code.txt").exists():  # comes before code.py
         found["code.txt"] = _free_name(root, "code.txt")
@@ -400,6 +457,88 @@ def _need_space(plan: Plan, there: Mapping[str, bytes | None]) -> None:
         )
 
 
+# What the board itself reads.
+
+
+def read_otherwise(board: RawRepl, files: Mapping[str, bytes]) -> list[str]:
+    """Those of `files` that the board reads otherwise: the computer has not written them yet, though it says so.
+
+    Systems differ in when they write to a drive: macOS and Windows may keep what was written for a while, and give it
+    back from their memory. The board's own checksums (CRC-32) tell. Raises LinkError.
+    """
+    said = board.run(_CHECKSUMS.format(paths=list(files))).splitlines()
+    found = [line.removeprefix("crc ") for line in said if line.startswith("crc ")]
+    sums = [str(binascii.crc32(content)) for content in files.values()]
+    return [path for number, path in enumerate(files) if found[number : number + 1] != [sums[number]]]
+
+
+def verify(plan: Plan, port: str, patience: float = 1.0) -> None:
+    """Let the board itself read what was written; its program is stopped for that, and starts again.
+
+    Raises DeployError where it reads something else, LinkError where it can't be asked.
+    """
+    with RawRepl(port, patience=patience) as board:
+        differ = read_otherwise(board, plan.files)
+    if differ:
+        raise DeployError(
+            f"{plan.drive.path}: got {len(differ)} files that the board reads otherwise, {', '.join(differ[:3])}, need "
+            "what was written. The computer writes late: eject the drive and wait until it says that it may be "
+            "unplugged; then run picodigits deploy --verify again."
+        )
+
+
+# Libraries by circup.
+
+
+def circup_command() -> str:
+    """The circup that is installed, beside this Python or on the path. Raises DeployError."""
+    beside = shutil.which("circup", path=str(Path(sys.executable).parent))
+    found = beside or shutil.which("circup")
+    if found is None:
+        raise DeployError(
+            "circup: got no such command, need it for --circup. Run pip install 'picodigits[circup]', or leave "
+            "--circup out: then the libraries come from their PyPI packages, which are there."
+        )
+    return found
+
+
+def _libraries(files: Iterable[str]) -> dict[str, str]:
+    """Path -> module of Adafruit's libraries among the files."""
+    return {
+        path: path.split("/")[1].removesuffix(".py")
+        for path in files
+        if path.startswith("lib/") and not path.startswith("lib/picodigits_board/")
+    }
+
+
+def _library_there(root: Path, module: str, stale: Sequence[str]) -> bool:
+    """Whether a library is on the drive, apart from the files that are to be removed."""
+    lib = root / "lib"
+    files = [lib / f"{module}.py", lib / f"{module}.mpy", *(lib / module).glob("*.py"), *(lib / module).glob("*.mpy")]
+    return any(path.is_file() and path.relative_to(root).as_posix() not in stale for path in files)
+
+
+def _run_circup(root: Path, modules: Sequence[str]) -> None:
+    """Let circup install these. Raises DeployError where it does not, with the last that it said."""
+    done = subprocess.run(
+        [circup_command(), "--path", str(root), "install", *modules], capture_output=True, text=True, check=False
+    )
+    missing = [module for module in modules if not _library_there(root, module, ())]
+    if done.returncode or missing:
+        said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        raise DeployError(
+            f"circup: got {', '.join(missing) or 'an error'} not installed, need it. It said: "
+            f"{said[-1] if said else 'nothing'}. It needs the network; without it leave --circup out. Until then the "
+            "board waits, and does not run a half-made program."
+        )
+    for module in modules:
+        for path in ((root / "lib").glob(f"{module}*"), (root / "lib" / module).glob("*")):
+            for one in path:
+                if one.is_file():
+                    with one.open("rb+") as file:
+                        _flush(file.fileno())
+
+
 def cluster_bytes(path: Path) -> int:
     """The drive's unit of space: files take whole ones."""
     statvfs = getattr(os, "statvfs", None)
@@ -443,6 +582,9 @@ def carry_out(plan: Plan, progress: Progress = lambda what, done, total: None) -
             done += len(plan.files[path])
         for path in plan.stale:
             (root / path).unlink(missing_ok=True)
+        if plan.circup:
+            progress(CIRCUP, 0, 0)
+            _run_circup(root, plan.circup)
         for path, data in plan.files.items() if plan.write else ():
             if path != CODE and (root / path).read_bytes() != data:
                 raise DeployError(_not_as_written(root / path))
@@ -649,13 +791,21 @@ def expectation(plan: Plan) -> list[str]:
 # Small things.
 
 
-def _read_record(root: Path) -> dict[str, list[str]]:
+def read_record(root: Path) -> dict[str, list[str]]:
     """Path -> digests that deploy has put there; nothing where the record is missing or damaged."""
     try:
-        files = json.loads((_read(root / RECORD) or b"").decode())["files"]
+        files = json.loads((read_file(root / RECORD) or b"").decode())["files"]
         return {str(path): [str(digest) for digest in digests] for path, digests in files.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def recorded_version(root: Path) -> str:
+    """The picodigits that made the record on the drive; "unknown" where it does not say."""
+    try:
+        return str(json.loads((read_file(root / RECORD) or b"").decode())["version"])
+    except (ValueError, KeyError, TypeError):
+        return "unknown"
 
 
 def _record(digests: Mapping[str, Sequence[str]]) -> bytes:
@@ -664,11 +814,13 @@ def _record(digests: Mapping[str, Sequence[str]]) -> bytes:
     return (json.dumps(content, indent=1) + "\n").encode()
 
 
-def _digest(data: bytes) -> str:
+def digest(data: bytes) -> str:
+    """SHA-256, as in the record."""
     return hashlib.sha256(data).hexdigest()
 
 
-def _read(path: Path) -> bytes | None:
+def read_file(path: Path) -> bytes | None:
+    """The content of a file, None where there is none. Raises OSError for a drive that can't be read."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

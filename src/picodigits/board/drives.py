@@ -20,6 +20,7 @@ BOOT_OUT = "boot_out.txt"
 INFO_UF2 = "INFO_UF2.TXT"
 _VERSION = re.compile(r"Adafruit CircuitPython (\S+) on [^;]*; (.+?) with ")
 _BOARD_ID = re.compile(r"Board[ -]ID: ?(\S+)")
+_UID = re.compile(r"UID: ?([0-9A-Fa-f]+)")
 _VOLUMES = Path("/Volumes")  # where macOS mounts drives
 _REMOVABLE = 2  # GetDriveTypeW
 
@@ -35,6 +36,7 @@ class Drive:
     version   of CircuitPython, "10.0.0"; None where the drive does not say
     board     how CircuitPython calls the board; None where the drive does not say
     board_id  "raspberry_pi_pico"; on a BOOTSEL drive "RPI-RP2" or "RP2350"; None where the drive does not say
+    uid       the chip's number, which its serial port has too; None where the drive does not say
     """
 
     path: Path
@@ -42,6 +44,7 @@ class Drive:
     version: str | None = None
     board: str | None = None
     board_id: str | None = None
+    uid: str | None = None
 
     @property
     def profiles(self) -> list[Profile]:
@@ -68,9 +71,14 @@ def look_at(path: Path) -> Drive | None:
     boot_out = _text(path / BOOT_OUT)
     if boot_out is None or "CircuitPython" not in boot_out:
         return Drive(path) if path.name.upper().startswith("CIRCUITPY") and path.is_dir() else None
-    version, board_id = _VERSION.search(boot_out), _BOARD_ID.search(boot_out)
+    version, board_id, uid = (pattern.search(boot_out) for pattern in (_VERSION, _BOARD_ID, _UID))
     return Drive(
-        path, False, version[1] if version else None, version[2] if version else None, board_id[1] if board_id else None
+        path,
+        False,
+        version[1] if version else None,
+        version[2] if version else None,
+        board_id[1] if board_id else None,
+        uid[1] if uid else None,
     )
 
 

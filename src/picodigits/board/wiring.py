@@ -230,7 +230,9 @@ def wires(pins: Pins, profile: Profile) -> list[Wire]:
 
     no_picture = f"the message: no picture: check {pins.camera_vsync} VSYNC and {pins.camera_mclk} MCLK"
     no_answer = "the message: no answer on I2C"
-    restarts = "the screen shows `starting` again and again: the watchdog restarts the board every five seconds"
+    no_bytes = (
+        f"the message: no picture: check {pins.camera_href} HREF, {pins.camera_pclk} PCLK and {pins.camera_vsync} VSYNC"
+    )
     dark = "the screen stays dark or white, while lines come over USB"
     made = [
         signal(
@@ -240,9 +242,9 @@ def wires(pins: Pins, profile: Profile) -> list[Wire]:
         for bit, pin in enumerate(pins.camera_data)
     ]  # fmt: skip
     made += [
-        signal("camera", "PCLK", pins.camera_pclk, "green", restarts),
+        signal("camera", "PCLK", pins.camera_pclk, "green", f"{no_bytes}, or green and pink"),
         signal("camera", "XCLK", pins.camera_mclk, "brown", no_answer + ": without a clock the camera is mute"),
-        signal("camera", "HREF", pins.camera_href, "blue", f"{restarts}, or the picture is torn"),
+        signal("camera", "HREF", pins.camera_href, "blue", f"{no_bytes}, or the picture is torn"),
         signal("camera", "VSYNC", pins.camera_vsync, "yellow", no_picture),
         signal("camera", "RESET", pins.camera_reset, "purple", no_answer),
         signal("camera", "PWDN", pins.camera_shutdown, "grey", f"{no_answer}, or: no picture"),

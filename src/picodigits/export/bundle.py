@@ -10,7 +10,8 @@ from pathlib import Path
 
 from picodigits import modelfile
 from picodigits.errors import ExportError
-from picodigits.export.lean import lean
+from picodigits.export.lean import lean, ours
+from picodigits.export.strokes import digits_file
 
 # Adafruit's libraries: module -> its files (none for a single-file module), the package on PyPI that brings it.
 _LIBRARIES: dict[str, tuple[tuple[str, ...], str]] = {
@@ -20,6 +21,12 @@ _LIBRARIES: dict[str, tuple[tuple[str, ...], str]] = {
     "adafruit_display_text": (("__init__.py", "label.py"), "adafruit-circuitpython-display-text"),
 }
 _DRIVERS = ("adafruit_ov7670", "adafruit_bus_device")  # what the application imports
+_AS_THEY_ARE = (
+    "code.py",
+    "__init__.py",
+    "pins.py",
+    "settings.py",
+)  # to be read, and pins.py to be changed, on the drive
 _KEY = re.compile(r"PICODIGITS_[A-Z0-9_]+")
 _INT_LIMIT = 1 << 30  # what CircuitPython holds without a long integer
 
@@ -27,7 +34,8 @@ _INT_LIMIT = 1 << 30  # what CircuitPython holds without a long integer
 def circuitpy_files(model_data: bytes, settings: Mapping[str, str | int] | None = None) -> dict[str, bytes]:
     """Path on CIRCUITPY -> content, for the whole application.
 
-    code.py, settings.toml, model.pdm, lib/picodigits_board/ and Adafruit's drivers, shortened, in lib/.
+    code.py, settings.toml, model.pdm, lib/picodigits_board/ with the shapes of the large digits, and Adafruit's
+    drivers in lib/; but for what is there to be read or changed, the modules are shortened (see `lean`).
 
     model_data  a model file
     settings    what settings.toml says to the application: PICODIGITS_... -> str or int
@@ -42,6 +50,7 @@ def circuitpy_files(model_data: bytes, settings: Mapping[str, str | int] | None 
     }
     for name, content in sorted(_board_package().items()):
         files[f"lib/picodigits_board/{name}"] = content
+    files["lib/picodigits_board/digits.bin"] = digits_file()
     return files | {path: lean(content) for path, content in library_files(_DRIVERS).items()}
 
 
@@ -57,11 +66,13 @@ def library_files(modules: Iterable[str]) -> dict[str, bytes]:
 
 
 def _board_package() -> dict[str, bytes]:
-    return {
+    modules = {
         entry.name: entry.read_bytes()
         for entry in resources.files("picodigits_board").iterdir()
         if entry.name.endswith(".py") and entry.name != "code.py"
     }
+    short = ours({**modules, "code.py": _application()}, keep=_AS_THEY_ARE)
+    return {name: short[name] for name in modules}
 
 
 def _application() -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from picodigits_board.modelfile import DENSE, Model
 
 Scorer = Callable[[NDArray[np.uint8]], Sequence[float]]
 
+_PACKAGE = "lib/picodigits_board/"
 _RANDOM_INKS = 256  # of each kind
 _SEED = 20220903
 
@@ -108,17 +111,40 @@ def scorers(files: Mapping[str, bytes], model_name: str = "model.pdm") -> dict[s
     A Python file with a `score` function is a program; so is the CircuitPython bundle, whose modelfile.py and
     network.py are run, with NumPy in place of ulab, on its model file.
     """
-    board = "lib/picodigits_board/"
     if model_name in files:
-        parse = _run(files, board + "modelfile.py")["Model"]
-        network = _run(files, board + "network.py")["Network"](parse(io.BytesIO(files[model_name])), 1)
-        return {board + "network.py": lambda ink: network.scores(ink.reshape(1, -1))}
-    return {name: _python_scorer(_run(files, name)["score"]) for name in files}
+        board = _Board(files)
+        network = board.module("network").Network(board.module("modelfile").Model(io.BytesIO(files[model_name])), 1)
+        return {_PACKAGE + "network.py": lambda ink: network.scores(ink.reshape(1, -1))}
+    return {name: _python_scorer(_run(files[name], name)["score"]) for name in files}
 
 
-def _run(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
-    namespace: dict[str, Any] = {"__name__": name}
-    exec(compile(files[name], name, "exec", dont_inherit=True), namespace)
+class _Board:
+    """Runs modules of picodigits_board out of exported files, apart from those installed here; ulab is NumPy."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = files
+        self._loaded: dict[str, SimpleNamespace] = {}
+        self._builtins = {**vars(builtins), "__import__": self._import}
+
+    def module(self, name: str) -> SimpleNamespace:
+        """The module of this name, run when it is asked for first."""
+        if name not in self._loaded:
+            path = f"{_PACKAGE}{name}.py"
+            self._loaded[name] = SimpleNamespace(**_run(self._files[path], path, __builtins__=self._builtins))
+        return self._loaded[name]
+
+    def _import(self, name: str, names: Any = None, values: Any = None, wanted: Any = (), level: int = 0) -> Any:
+        if name == "ulab":
+            return SimpleNamespace(numpy=np)
+        package, _, module = name.partition(".")
+        if package != "picodigits_board":
+            return __import__(name, names, values, wanted, level)
+        return self.module(module) if module else SimpleNamespace(**{part: self.module(part) for part in wanted})
+
+
+def _run(source: bytes, name: str, **more: Any) -> dict[str, Any]:
+    namespace: dict[str, Any] = {"__name__": name, **more}
+    exec(compile(source, name, "exec", dont_inherit=True), namespace)
     return namespace
 
 

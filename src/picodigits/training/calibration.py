@@ -18,7 +18,6 @@ from picodigits.datasets import Dataset
 from picodigits.errors import TrainingError
 from picodigits.evaluation import HeldOut, Progress
 from picodigits_board import preprocess
-from picodigits_board.decide import Decider
 from picodigits_board.modelfile import Model
 
 SOURCES = ("mnist", "digits", "strokes")
@@ -48,15 +47,17 @@ def recalibrate(
                 f"{dataset.name}: got classes {' '.join(dataset.class_names)}, need {' '.join(model.labels)} as in "
                 f"{model.name}. Calibrate with the data that it was trained on."
             )
-    results = evaluation.evaluate([model], frames_for(datasets, model.rejects), progress, jobs=jobs)[0]
+    sets = frames_for(datasets, model.rejects)
+    results = evaluation.evaluate([model], sets, progress, jobs=jobs)[0]
     found = [result.statuses == preprocess.FOUND for result in results]
     scores = np.concatenate([result.scores[some] for result, some in zip(results, found, strict=True)])
     labels = np.concatenate([result.labels[some] for result, some in zip(results, found, strict=True)])
     octave = fit_octave(scores, np.where(labels < 0, model.classes, labels))
-    desk = [result for result in results if result.level == "desk" and not result.kind]
-    confidences = [
-        confidences_of(result.scores, result.statuses == preprocess.FOUND, octave, model.rejects) for result in desk
-    ]
+    if octave != model.octave:  # which says when a frame is looked at again, and so how sure of it the model is
+        sets = [one for one in sets if one.level == "desk" and not one.kind]
+        again = modelfile.parse(with_decision(model, octave, 0))
+        results = evaluation.evaluate([again], sets, progress, jobs=jobs)[0]
+    confidences = [result.confidences for result in results if result.level == "desk" and not result.kind]
     return with_decision(model, octave, fit_min_confidence(confidences))
 
 
@@ -120,15 +121,3 @@ def fit_min_confidence(confidences: Sequence[NDArray[np.uint8]]) -> int:
         if np.mean([(part < threshold).mean() for part in confidences]) <= MAX_DECLINED:
             return threshold
     return 0
-
-
-def confidences_of(
-    scores: NDArray[np.int32], found: NDArray[np.bool_], octave: int, rejects: bool
-) -> NDArray[np.uint8]:
-    """The confidence (N,) uint8 in percent that the board would show for scores (N, outputs), each for itself."""
-    confidences = np.zeros(len(scores), np.uint8)
-    for i, (row, whole) in enumerate(zip(scores.tolist(), found.tolist(), strict=True)):
-        decider = Decider(octave, 0, rejects)
-        decider.update(row, whole)
-        confidences[i] = decider.confidence
-    return confidences

@@ -15,19 +15,23 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from picodigits import modelfile
 from picodigits.errors import TrainingError
 from picodigits.frames import replace_atomically
 from picodigits.modelfile import ConvLayer, DenseLayer, IntegerLayer
 from picodigits.training.architectures import Architecture, Conv, Dense, Schedule
 from picodigits.training.dense import Inks, Labels, Progress
+from picodigits_board.modelfile import Model
 
 _INT16 = 32767
 _CALIBRATED_ON = 4096  # inks that show how large activations get
@@ -166,6 +170,21 @@ class _Layer(nn.Module):
             "quantising: got sums that do not fit 16 bits, need them to. Use a smaller top or fewer inputs."
         )
 
+    @torch.no_grad()
+    def take(self, layer: IntegerLayer, scale: float) -> None:
+        """Become a layer of a model file, whose activations or, of the last one, scores are `scale` times the floats'.
+
+        The integers of the file are the very weights from which learning goes on.
+        """
+        weights = torch.from_numpy(layer.weights.astype(np.float32))
+        if isinstance(layer, ConvLayer):  # the file's (height, width, inputs, outputs) or (height, width, channels)
+            weights = weights.permute(2, 0, 1).unsqueeze(1) if layer.depthwise else weights.permute(3, 2, 0, 1)
+        self.weight.copy_(weights)
+        self.bias.copy_(torch.from_numpy(layer.biases.astype(np.float32)))
+        self.shift_bits.fill_(layer.shift)
+        self.scale.fill_(scale)
+        self.exact = True
+
     def layer(self) -> IntegerLayer:
         """Itself, for a model file."""
         with torch.no_grad():
@@ -237,9 +256,81 @@ class IntegerNet(nn.Module):
         for layer, upper in zip(self.parts(), self.uppers(), strict=True):
             layer.keep_narrow(upper)
 
+    @torch.no_grad()
+    def scores(self, inks: Inks) -> NDArray[np.int32]:
+        """Scores (N, outputs) of inks (N, H, W) uint8, as the board's; only after `fix`."""
+        self.eval()
+        found = [np.zeros((0, len(self.last.scale)), np.int32)]
+        for start in range(0, len(inks), 512):
+            made = self(_seen(torch.from_numpy(inks[start : start + 512]), self.architecture.ink_shift))
+            found.append(torch.round(made * self.last.scale).numpy().astype(np.int32))
+        return np.concatenate(found)
+
+    @property
+    def last(self) -> _Layer:
+        """The layer that makes the scores."""
+        *_, last = self.parts()
+        return last
+
     def integer_layers(self) -> list[IntegerLayer]:
         """Its layers for a model file."""
         return [layer.layer() for layer in self.parts()]
+
+
+def network_of(model: Model) -> IntegerNet:
+    """The network of a model file, in its integers: the same scores, from which training can go on.
+
+    Of its floats 1 is what makes a class e times as likely to the model's confidence. Raises TrainingError for a model
+    with layers whose sums may leave int16.
+    """
+    wide = [number for number, layer in enumerate(model.layers) if not layer.narrow]
+    if wide:
+        raise TrainingError(
+            f"{model.name}: got sums of more than 16 bits in layer {wide[0]}, need 16 to train on. Start from a "
+            "convolutional network: --base tiny, fast or best."
+        )
+    layers = modelfile.layers_of(model)
+    specs = tuple(
+        Conv(layer.outputs, made.kernel, layer.stride, layer.pad, layer.pool, layer.depthwise, layer.top)
+        if isinstance(layer, ConvLayer)
+        else Dense(layer.outputs, layer.top)
+        for layer, made in zip(layers[:-1], model.layers, strict=False)
+    )
+    architecture = Architecture(specs, model.ink_shift)
+    net = IntegerNet(architecture, (model.ink_height, model.ink_width), layers[-1].outputs)
+    for part, layer in zip(net.parts(), layers, strict=True):
+        part.take(layer, model.octave / math.log(2) if part.last else 1.0)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net
+
+
+def tune_network(
+    net: IntegerNet,
+    inks: Inks,
+    labels: Labels,
+    remembered: Inks,
+    progress: Progress,
+    *,
+    schedule: Schedule,
+    seed: int = 0,
+) -> list[IntegerLayer]:
+    """The integer layers of a network of `network_of` after it went on learning, in integers alone.
+
+    inks        (N, H, W) uint8, to learn, with labels (N,), column numbers of the scores
+    remembered  (M, H, W) uint8, on which it is to stay as sure of each class as it is now (Li and Hoiem 2016,
+                arXiv:1606.09282): whoever learns something new forgets less so than with the labels
+    schedule    its epochs in floats are left out
+    """
+    torch.set_num_threads(1)  # sums are added up in one order
+    answers = functional.one_hot(torch.from_numpy(labels), len(net.last.scale)).float()
+    sure = torch.softmax(torch.from_numpy(net.scores(remembered)) / net.last.scale, dim=1)
+    targets = torch.cat([answers, sure])
+    shown = np.concatenate([inks, remembered])
+    trainer = _Trainer(net, net.architecture, shown, targets, replace(schedule, epochs=0), seed)
+    while trainer.epoch < trainer.epochs:
+        trainer.run_epoch(progress)
+    net.keep_narrow()
+    return net.integer_layers()
 
 
 def train_network(
@@ -284,15 +375,24 @@ def train_network(
 
 
 class _Trainer:
-    """A network on its way: whole epochs, in floats and then in integers, each from its own random order."""
+    """A network on its way: whole epochs, in floats and then in integers, each from its own random order.
+
+    labels: (N,) or, as a tensor (N, outputs), how likely each output is to be.
+    """
 
     def __init__(
-        self, net: IntegerNet, architecture: Architecture, inks: Inks, labels: Labels, schedule: Schedule, seed: int
+        self,
+        net: IntegerNet,
+        architecture: Architecture,
+        inks: Inks,
+        labels: Labels | Tensor,
+        schedule: Schedule,
+        seed: int,
     ) -> None:
         self.net = net
         self.architecture = architecture
         self.inks = torch.from_numpy(np.ascontiguousarray(inks))
-        self.labels = torch.from_numpy(np.asarray(labels, np.int64))
+        self.labels = labels if isinstance(labels, Tensor) else torch.from_numpy(np.asarray(labels, np.int64))
         self.schedule = schedule
         self.seed = seed
         self.epoch = 0
@@ -325,7 +425,7 @@ class _Trainer:
 
     def run_epoch(self, progress: Progress) -> None:
         """Learn from every sample once."""
-        if self.epoch == self.schedule.epochs:
+        if self.epoch == self.schedule.epochs and not self.net.last.exact:
             rng = np.random.default_rng([self.seed, 1 << 20])
             some = rng.permutation(len(self.inks))[:_CALIBRATED_ON]
             self.net.fix(self.batch(torch.from_numpy(some)))
@@ -354,8 +454,7 @@ class _Trainer:
 
     def batch(self, chosen: Tensor) -> Tensor:
         """What the network sees of the chosen inks: (n, 1, H, W) float, whole numbers."""
-        seen = (self.inks[chosen] >> self.architecture.ink_shift).unsqueeze(1).float()
-        return seen.to(memory_format=torch.channels_last)  # 1.6 times as fast as channel by channel
+        return _seen(self.inks[chosen], self.architecture.ink_shift)
 
     @torch.no_grad()
     def accuracy(self, inks: Inks, labels: Labels) -> float:
@@ -417,6 +516,12 @@ class _Checkpoint:
             assert trainer.cycle is not None
             trainer.optimiser.load_state_dict(state["optimiser"])
             trainer.cycle.load_state_dict(state["cycle"])
+
+
+def _seen(inks: Tensor, ink_shift: int) -> Tensor:
+    """What a network sees of inks (n, H, W) uint8: (n, 1, H, W) float, whole numbers."""
+    seen = (inks >> ink_shift).unsqueeze(1).float()
+    return seen.to(memory_format=torch.channels_last)  # 1.6 times as fast as channel by channel
 
 
 def _cycle(part: float) -> float:

@@ -131,7 +131,7 @@ def train(recipe: Recipe, datasets: Sequence[Dataset], progress: Progress, *, se
                 f"{datasets[0].name}. Train on one of them."
             )
     if recipe.kind == "network":
-        _pytorch(recipe)  # before the long work
+        pytorch(f"recipe {recipe.name}")  # before the long work
     samples = inks_of(recipe, datasets, progress, seed=seed)
     inks, labels = samples.inks, samples.labels
     held = calibration.held_back(samples.numbers) if recipe.cares else samples.numbers % HELD_BACK == 0
@@ -171,8 +171,18 @@ class Samples:
     numbers: NDArray[np.int64]
 
 
-def inks_of(recipe: Recipe, datasets: Sequence[Dataset], progress: Progress, *, seed: int = 0) -> Samples:
-    """The training samples of a recipe; frames in which no digit was found are left out."""
+def inks_of(
+    recipe: Recipe,
+    datasets: Sequence[Dataset],
+    progress: Progress,
+    *,
+    seed: int = 0,
+    fewest: int | None = None,
+) -> Samples:
+    """The training samples of a recipe; frames in which no digit was found are left out.
+
+    fewest  of a network's datasets about so many photographs are taken, if they are small; None: MIN_PHOTOGRAPHS
+    """
     parts: list[tuple[Inks, Labels, NDArray[np.int64]]] = []
     digits = 0
     for number, dataset in enumerate(datasets):
@@ -181,7 +191,7 @@ def inks_of(recipe: Recipe, datasets: Sequence[Dataset], progress: Progress, *, 
         for level, care in enumerate(recipe.cares):
             times = recipe.renderings
             if recipe.kind == "network":
-                times *= max(1, MIN_PHOTOGRAPHS // (len(dataset) * times))
+                times *= max(1, (MIN_PHOTOGRAPHS if fewest is None else fewest) // (len(dataset) * times))
             for rendering in range(times):
                 inks, numbers = renderings.inks_of(
                     renderings.Rendering(
@@ -269,19 +279,18 @@ def _fit(
         mlp, dense = fit_mlp(inks, labels, progress, seed=seed)
         return mlp, [*dense]
     assert recipe.architecture is not None
-    return None, _pytorch(recipe).train_network(
+    return None, pytorch(f"recipe {recipe.name}").train_network(
         recipe.architecture, inks, labels, classes + recipe.rejects, progress, schedule=recipe.schedule, seed=seed,
         checkpoint=cache_folder() / "training" / f"{recipe.name}-{seed}.pt",
     )  # fmt: skip
 
 
-def _pytorch(recipe: Recipe) -> ModuleType:
+def pytorch(what: str) -> ModuleType:
+    """The module `quantised`. Raises TrainingError, which names `what` needs it, where PyTorch is missing."""
     try:
         from picodigits.training import quantised
     except ImportError as error:
-        raise TrainingError(
-            f"recipe {recipe.name}: got no PyTorch ({error}), need it. Run pip install picodigits[train]."
-        ) from error
+        raise TrainingError(f"{what}: got no PyTorch ({error}), need it. Run pip install picodigits[train].") from error
     return quantised
 
 
