@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/link.py            # 36 000 frames with their pictures, twice: some minutes
 
 The board's side and the PC's are the ones that run; time is not: the next frame follows when the last one has passed.
-Bytes are hit one by one, or in packets of full-speed USB, 64 bytes: where single bytes are hit, no picture of 13 860
+Bytes are hit one by one, or in packets of full-speed USB, 64 bytes: where single bytes are hit, no picture of 14 000
 bytes comes through whole, and a line of 700 hardly ever.
 
 lines_*      what the board said: status lines and lines of pictures and inks; those that passed undamaged; delivered

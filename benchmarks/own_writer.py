@@ -8,7 +8,7 @@ with light, paper and camera of its own, saved as captures, and learned from as 
 captures:FOLDER` does: from two, and the third is held out. Then base and tuned model read ten more sittings that took
 no part, and MNIST's test images at the desk. `--each` is how many frames of a digit there are in a sitting. No
 timestamps, fixed seeds; `cpu_seconds` are those of the whole `train`, its measuring included, on the machine at hand.
-About a quarter of an hour on one core. The table in docs/retrain.md is checked against the CSV by
+About ten minutes on one core. The table in docs/retrain.md is checked against the CSV by
 tests/test_finetune.py. Needs PyTorch and MNIST.
 """
 

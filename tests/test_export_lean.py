@@ -196,3 +196,40 @@ def test_annotations_are_left_out_and_what_they_annotate_stays() -> None:
     a.f(7)
     assert (a.y, a.b, hasattr(a, "x")) == (4, [7], False)
     assert "int" not in made
+
+
+def test_variables_get_short_names_and_what_others_can_see_keeps_its_own() -> None:
+    source = (
+        b"import struct as packing\n"
+        b"total = 0\n"
+        b"def count(rows, scale=2, *, start=0):\n"
+        b"    global total\n"
+        b"    from math import floor\n"
+        b"    a = start\n"
+        b"    for number, row in enumerate(rows):\n"
+        b"        a += sum([cell * scale for cell in row]) + number\n"
+        b"    try:\n"
+        b"        total = floor(a) + len(packing.pack('<H', 1))\n"
+        b"    except TypeError as error:\n"
+        b"        return str(error)\n"
+        b"    return total\n"
+        b"def outer(first):\n"
+        b"    def inner(second):\n"
+        b"        return first + second\n"
+        b"    return inner(1)\n"
+        b"def by_name(rows):\n"
+        b"    return count(rows, start=1, scale=3)\n"
+    )
+    made = ours({"a.py": source})["a.py"].decode()
+    whole: dict[str, Any] = {}
+    short: dict[str, Any] = {}
+    exec(source, whole)
+    exec(made, short)
+    rows = [[1, 2], [3]]
+    for name, given in (("count", (rows,)), ("by_name", (rows,)), ("outer", (4,)), ("count", (rows, 1.5))):
+        assert short[name](*given) == whole[name](*given)
+    assert short["count"]([], start=None) == whole["count"]([], start=None) == "must be real number, not NoneType"
+    assert short["total"] == whole["total"]
+    assert "number" not in made
+    assert "cell" not in made
+    assert "scale=2" in made

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from picodigits import camera, captures, cli, datasets, modelfile, writers
 from picodigits.captures import Capture, Captures
-from picodigits.errors import TrainingError
+from picodigits.errors import DatasetError, TrainingError
 from picodigits.evaluation import AS_TAKEN
 from picodigits.executors import NumpyExecutor
 from picodigits.frames import LARGE
@@ -75,6 +75,28 @@ def digits() -> list[datasets.Dataset]:
 
 def tuned(taken: Captures, digits: list[datasets.Dataset]) -> finetune.Tuned:
     return finetune.tune(TINY, taken, digits[:1], digits[1:], jobs=1)
+
+
+# --- the writer -------------------------------------------------------------------------------------------
+
+
+def test_one_writers_ones_fours_and_sevens_are_misread_and_nothing_else() -> None:
+    labels = np.repeat(np.arange(10), 20)
+    frames = camera.photograph(writers.own_hand(labels, seed=9), "desk", seed=9)
+    readings = NumpyExecutor(modelfile.find("fast")).read(frames)
+    shown = [float((readings.decisions == labels)[labels == digit].mean()) for digit in range(10)]
+    assert max(shown[digit] for digit in (1, 4, 7)) < 0.7
+    assert min(shown[digit] for digit in (0, 2, 3, 5, 6, 8, 9)) > 0.8
+
+
+def test_a_picture_of_one_writer_depends_on_its_own_number_alone() -> None:
+    whole = writers.own_hand([1, 4, 7, 1], seed=5)
+    np.testing.assert_array_equal(writers.own_hand([7, 1], seed=5, first=2), whole[2:])
+    assert (whole[0] != whole[3]).any()
+    assert (writers.own_hand([1], seed=6) != whole[0]).any()
+    assert (writers.digits([1], seed=5) != whole[0]).any()
+    with pytest.raises(DatasetError, match=r"need .* whole numbers from 0 to 9"):
+        writers.own_hand([10], seed=5)
 
 
 # --- where it starts --------------------------------------------------------------------------------------

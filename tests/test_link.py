@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import os
 import re
@@ -694,6 +695,24 @@ def test_the_lines_in_the_document_have_the_checksums_that_they_would_have() -> 
         assert crc == f"{zlib.crc32(said.encode()):08x}", said
     for name in (*link.PARTS, *link.LIVE, "hello", "stream", "set", "restart"):
         assert name in text
+
+
+def test_the_table_in_the_document_is_that_of_the_benchmark() -> None:
+    with (ROOT / "benchmarks" / "link.csv").open(encoding="utf-8") as file:
+        single, packets = csv.DictReader(file)
+    text = (ROOT / "docs" / "link.md").read_text("utf-8")
+    for row in (single, packets):
+        assert (row["undamaged_lost"], row["damaged_accepted"]) == ("0", "0")
+        assert row["pictures_delivered"] == row["pictures_undamaged"]
+        assert int(row["memory_late_bytes"]) < int(row["memory_early_bytes"]) + 2000
+    for what, key in (
+        ("lines said", "lines_said"), ("of these undamaged", "lines_undamaged"),
+        ("undamaged ones lost", "undamaged_lost"), ("damaged ones accepted", "damaged_accepted"),
+        ("frames whose own line arrived", "readings_delivered"), ("pictures said", "pictures_said"),
+        ("of these undamaged, and delivered", "pictures_delivered"),
+        ("bytes of memory, both sides, after 6 minutes", "memory_early_bytes"), ("after an hour", "memory_late_bytes"),
+    ):  # fmt: skip
+        assert f"| {what} | {single[key]} | {packets[key]} |" in text, what
 
 
 # The board itself.

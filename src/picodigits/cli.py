@@ -476,6 +476,7 @@ def _tune(
     for note in tuned.notes:
         say(note)
     (before, after), *_ = zip(tuned.before, tuned.after, strict=True)
+    say(f"{base.name} -> {model.name}, on frames that it did not learn from:")
     if not before.kind:
         console.print(report.classes_table(before, after, base.labels))
     console.print(report.tuning_table(tuned.before, tuned.after))

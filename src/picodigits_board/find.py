@@ -72,7 +72,7 @@ class Find:
     ) -> np.ndarray:
         """The ink of the digit in these cells (top, left, bottom, right); sets `status` and `box`."""
         top, left, bottom, right = cells
-        steps, (more,), part = look.LOOKS[attempt]
+        steps, (more,), part, eighths = look.LOOKS[attempt]
         first = look.BORDER - sum(steps) - more
         near = spread[top + first : bottom + look.BORDER + more, left + first : right + look.BORDER + more]
         near = np.maximum(near[:, :-more], near[:, more:])
@@ -137,7 +137,7 @@ class Find:
             away += 16
         shear = slanted * 128 // upright if upright else 0
         shear = max(-MAX_SHEAR, min(MAX_SHEAR, shear))
-        return self._sampler.sample(frame, pooled, near, cells, 16 * y16, 16 * x16, size, shear, peak)
+        return self._sampler.sample(frame, pooled, near, cells, 16 * y16, 16 * x16, size * eighths >> 3, shear, peak)
 
 
 def _trimmed(masses: list[int], total: int) -> tuple[int, int]:

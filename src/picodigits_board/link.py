@@ -68,8 +68,9 @@ class Lines:
 
 def sealed(prefix: str, text: str, data: bytes = b"") -> bytes:
     """`text`, and `data` after it, as a line of the link."""
-    raw = text.encode() + data
-    return b"".join((prefix.encode(), raw, b" crc=", _crc(raw), b"\r\n"))
+    raw = text.encode()
+    crc = _crc(data, binascii.crc32(raw))
+    return b"".join((prefix.encode(), raw, data, b" crc=", crc, b"\r\n"))
 
 
 def values(text: str) -> dict[str, str]:
@@ -173,7 +174,7 @@ class Link:
         """
         if self.wants(part):
             for at in range(0, len(data), CHUNK_BYTES):
-                chunk = binascii.b2a_base64(data[at : at + CHUNK_BYTES])[:-1]
+                chunk = binascii.b2a_base64(data[at : at + CHUNK_BYTES], newline=False)
                 if not self.say("%s=%d of=%d at=%d data=" % (part, number, len(data), at), chunk):
                     break
 
@@ -226,8 +227,8 @@ class Link:
         return anew
 
 
-def _crc(raw: bytes) -> bytes:
-    return ("%08x" % binascii.crc32(raw)).encode()
+def _crc(raw: bytes, crc: int = 0) -> bytes:
+    return ("%08x" % binascii.crc32(raw, crc)).encode()
 
 
 try:

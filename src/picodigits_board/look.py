@@ -32,11 +32,12 @@ MIN_PEAK = 28  # a peak below this is paper grain: nothing there
 THRESHOLD_64THS = 27  # of the peak: ink is darker than this
 STRONG_64THS = 44  # of the peak: cells darker than this are strong
 # What is tried, from the first look on: steps that a window of cells is widened by to find the digit (together one
-# less than its length), to flatten the digit found, and the threshold in 64ths of the peak.
+# less than its length), to flatten the digit found, the threshold in 64ths of the peak, and how large the part of the
+# picture is that fills the ink, in 8ths of the digit.
 LOOKS = (
-    ((1, 2), (2,), THRESHOLD_64THS),
-    ((1,), (1,), THRESHOLD_64THS),  # narrow: follows the edges of shadows, sinks inside thick strokes
-    ((1, 2), (2,), 20),  # low: joins what is pale, and more of the shadows
+    ((1, 2), (2,), THRESHOLD_64THS, 8),
+    ((1,), (1,), THRESHOLD_64THS, 7),  # narrow: follows the edges of shadows, sinks inside thick strokes; and closer
+    ((1, 2), (2,), 20, 9),  # low: joins what is pale, and more of the shadows; and from further away
 )
 WEAK_PART = 6  # a part beside the main one with less than a sixth strong cells is a shadow's edge or a fold: dropped
 
@@ -69,7 +70,7 @@ class Looker:
         parts   as `parts.parts_of` lists them, but for weak ones; with FOUND alone
         main    the one with the most weight
         """
-        steps, _, threshold = LOOKS[attempt]
+        steps, _, threshold, _ = LOOKS[attempt]
         scale = self._scale
         pixels = frame.reshape((FRAME_HEIGHT * scale, 2 * FRAME_WIDTH * scale))
         pooled = _pooled(np.bitwise_and(pixels[::scale, 0 :: 2 * scale], 7))  # the upper 3 of 6 bits of green

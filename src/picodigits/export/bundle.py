@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,6 +66,7 @@ def library_files(modules: Iterable[str]) -> dict[str, bytes]:
     return files
 
 
+@cache
 def _board_package() -> dict[str, bytes]:
     modules = {
         entry.name: entry.read_bytes()

@@ -12,11 +12,20 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Mapping, Set
+from functools import cache
+from keyword import iskeyword
+from string import ascii_lowercase
 
 _NOTE = "# Shortened by picodigits for a quicker start: private constants, comments, annotations. Same behaviour."
 _OURS = "# Shortened by picodigits for a quicker start; src/picodigits_board/ of the project has it with comments."
 
+_SHORT = [  # a, b ... aa, ab ...
+    name for first in ("", *ascii_lowercase) for second in ascii_lowercase if not iskeyword(name := first + second)
+]
+_IMPORTS = (ast.Import, ast.ImportFrom)
 
+
+@cache
 def lean(source: bytes) -> bytes:
     """The same module without docstrings, comments but for its licence, annotations and names of private constants.
 
@@ -30,16 +39,19 @@ def lean(source: bytes) -> bytes:
 def ours(modules: Mapping[str, bytes], keep: Iterable[str] = ()) -> dict[str, bytes]:
     """Modules of picodigits_board as the board needs them: without docstrings, comments, annotations, and what the PC
     alone runs: imports for type checkers, NumPy where there is no ulab. Whole numbers with a NAME_LIKE_THIS stand in
-    the place of their names; the names stay where another module has them, or code.py.
+    the place of their names; the names stay where another module has them, or code.py. Variables of functions have
+    names of one letter or two, and so have parameters that nobody passes by name.
 
     modules  all that the board runs, by file name; those in `keep` stay as they are
     Raises SyntaxError for text that is no Python.
     """
-    names = {file: _names(ast.parse(source)) for file, source in modules.items()}
+    trees = {file: ast.parse(source) for file, source in modules.items()}
+    names = {file: _names(tree) for file, tree in trees.items()}
+    passed = {node.arg for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.keyword)}
     made = {}
     for file, source in modules.items():
         elsewhere = set().union(*(names[other] for other in names if other != file))
-        made[file] = source if file in keep else "\n".join([_OURS, _shortened(source, elsewhere), ""]).encode()
+        made[file] = source if file in keep else "\n".join([_OURS, _shortened(source, elsewhere, passed), ""]).encode()
     return made
 
 
@@ -49,9 +61,13 @@ def _names(tree: ast.Module) -> set[str]:
     return imported | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
 
 
-def _shortened(source: bytes, elsewhere: Set[str] | None = None) -> str:
+def _shortened(source: bytes, elsewhere: Set[str] | None = None, passed: Set[str | None] = frozenset()) -> str:
     tree = ast.parse(source.decode())
-    made = ast.unparse(ast.fix_missing_locations(_Shorter(tree, elsewhere).visit(tree)))
+    tree = ast.fix_missing_locations(_Shorter(tree, elsewhere).visit(tree))
+    if elsewhere is not None:
+        for function in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]:
+            _rename_variables(function, passed)
+    made = ast.unparse(tree)
     return re.sub("(?m)^(    )+", lambda spaces: " " * (len(spaces.group()) // 4), made)
 
 
@@ -135,6 +151,29 @@ class _Shorter(ast.NodeTransformer):
         self.generic_visit(node)
         node.body = node.body or [ast.Pass()]
         return node
+
+
+def _rename_variables(function: ast.FunctionDef, passed: Set[str | None]) -> None:
+    """Give the variables of a function short names, and the parameters that are never passed by name. A function in
+    which another one is defined stays as it is: which of the two a variable belongs to would have to be found out."""
+    nodes = list(ast.walk(function))
+    if any(isinstance(node, ast.FunctionDef | ast.Lambda) and node is not function for node in nodes):
+        return
+    bound = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    parameters = [argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)]
+    fixed = {"self", *passed}
+    fixed.update(name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names)
+    mine = [name for name in dict.fromkeys([*parameters, *sorted(bound)]) if name not in fixed]
+    taken = {node.id for node in nodes if isinstance(node, ast.Name)} | set(parameters)
+    taken |= {node.name for node in nodes if isinstance(node, ast.ExceptHandler) and node.name}
+    taken |= {alias.asname or alias.name for node in nodes if isinstance(node, _IMPORTS) for alias in node.names}
+    free = (name for name in _SHORT if name not in taken)
+    short = {name: name if len(name) == 1 else next(free) for name in mine}
+    for node in nodes:
+        if isinstance(node, ast.Name):
+            node.id = short.get(node.id, node.id)
+        elif isinstance(node, ast.arg):
+            node.arg = short.get(node.arg, node.arg)
 
 
 def _name(node: ast.AST) -> str:
