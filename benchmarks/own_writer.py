@@ -2,13 +2,14 @@
 
     PICODIGITS_DATA=FOLDER python benchmarks/own_writer.py
     PICODIGITS_DATA=FOLDER python benchmarks/own_writer.py --model fast --each 24 --out mine.csv
+    python benchmarks/own_writer.py --tables    # the figures of docs/retrain.md from the CSV, without measuring
 
 The writer is simulated (`writers.own_hand`) and was in no training. Three sittings are photographed at a desk, each
 with light, paper and camera of its own, saved as captures, and learned from as `picodigits train --data
 captures:FOLDER` does: from two, and the third is held out. Then base and tuned model read ten more sittings that took
 no part, and MNIST's test images at the desk. `--each` is how many frames of a digit there are in a sitting. No
 timestamps, fixed seeds; `cpu_seconds` are those of the whole `train`, its measuring included, on the machine at hand.
-About ten minutes on one core. The table in docs/retrain.md is checked against the CSV by
+About ten minutes on one core. The tables in docs/retrain.md are checked against the CSV by
 tests/test_finetune.py. Needs PyTorch and MNIST.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import re
 import struct
 import tempfile
 import time
@@ -33,13 +35,14 @@ from picodigits.training import finetune
 from picodigits_board.modelfile import Model
 
 OUT = Path(__file__).with_name("own_writer.csv")
+DOCUMENT = Path(__file__).parent.parent / "docs" / "retrain.md"
 FIELDS = (
     "model", "crc32", "each", "set", "written", "frames", "right_before", "right_after", "shown_right_before",
     "shown_right_after", "cpu_seconds",
 )  # fmt: skip
 WRITER = "marie"
 KNOWN = ("mnist", "digits", "strokes")
-MODELS = ("fast", "tiny", "best")
+MODELS = ("tiny", "fast", "best")
 MORE = [("fast", 8), ("fast", 4), ("fast", 12)]
 LATER = range(11, 21)  # sittings that take no part in the training
 LATER_EACH = 10
@@ -52,7 +55,11 @@ def main() -> None:
     parser.add_argument("--model", action="append", help="only these; default: all that can learn")
     parser.add_argument("--each", type=int, action="append", help="default: 24, and for fast fewer too")
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--tables", action="store_true", help="only put the figures of --out into docs/retrain.md")
     options = parser.parse_args()
+    if options.tables:
+        write_tables(options.out)
+        return
 
     known, tests = ([datasets.load(name, split) for name in KNOWN] for split in ("train", "test"))
     later = [sitting(number, LATER_EACH) for number in LATER]
@@ -91,6 +98,33 @@ def main() -> None:
                 writer.writerow(FIELDS)
                 writer.writerows(rows)
     print(options.out)
+
+
+def write_tables(path: Path) -> None:
+    """Put the figures of the CSV at `path` into the document, in place of those that are there."""
+    with path.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    found = {(row["model"], row["each"], row["set"], row["written"]): row for row in rows}
+    runs = sorted({(row["model"], int(row["each"])) for row in rows}, key=lambda run: (MODELS.index(run[0]), run[1]))
+    ways = ("right_before", "right_after", "shown_right_before", "shown_right_after")
+    models, none = [], []
+    for model, each in runs:
+        later, mnist = (found[model, str(each), what, "all"] for what in ("later", "mnist, desk"))
+        cells = [later[way] for way in ways] + [mnist[way] for way in ways[:2]]
+        models.append(f"| `{model}` | {2 * each} | {' | '.join(cells)} | {later['cpu_seconds']} s |")
+        if each == 24:
+            row = found[model, "24", "no digit, declined", ""]
+            none.append(f"{row['right_before']} before and {row['right_after']} after (`{model}`)")
+    digits = [
+        f"| {digit} | {' | '.join(found['fast', '24', 'later', str(digit)][way] for way in ways)} |"
+        for digit in range(10)
+    ]
+    text = DOCUMENT.read_text("utf-8")
+    for pattern, made in ((r"(?m)(^\| `\w+` \| \d+ \|.*\n)+", models), (r"(?m)(^\| \d \|.*\n)+", digits)):
+        text = re.sub(pattern, "\n".join(made) + "\n", text, count=1)
+    text = re.sub(r"(?m)^[\d.]+ before and .*\.$", ", ".join(none) + ".", text, count=1)
+    DOCUMENT.write_text(text, "utf-8")
+    print(DOCUMENT)
 
 
 def sitting(number: int, each: int) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:

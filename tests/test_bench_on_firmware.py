@@ -544,7 +544,8 @@ def test_board_and_pc_agree_on_ink_scores_and_decision(
         row[pixels:-3] = np.frombuffer(struct.pack(f"<{classes}i", *read.scores[i].tolist()), np.uint8)
         row[-3:] = np.frombuffer(struct.pack("<1sBB", label, read.confidences[i], read.inks.statuses[i]), np.uint8)
     if name == "fast":
-        unsure = [not reading.decider_of(model).sure(scores) for scores in read.scores[read.inks.found].tolist()]
+        decider = reading.decider_of(model)
+        unsure = [not decider.sure(decider.likelihoods(scores)) for scores in read.scores[read.inks.found].tolist()]
         assert sum(unsure) >= 2  # were looked at again
 
     answer = run_on_board(

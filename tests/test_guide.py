@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from picodigits import camera, captures, cli, datasets, demo, modelfile
+from picodigits import camera, captures, cli, datasets, modelfile
+from picodigits.bench import firmware
 from picodigits.board import connection, drives
 from picodigits.board.stand_in import StandIn
+from picodigits.errors import FirmwareError
 
 ROOT = Path(__file__).parent.parent
 GUIDE = ROOT / "docs" / "guide"
@@ -77,6 +79,10 @@ def board(place: Path) -> Iterator[StandIn]:
         yield made
 
 
+def no_firmware(*_: object) -> None:
+    raise FirmwareError("firmware: got none, need one")
+
+
 LINES = [(page.stem, line) for page in _pages() for line in commands(page)]
 
 
@@ -101,8 +107,12 @@ def test_a_newcomer_types_it_and_it_works(
     # The stand-in has no REPL: the doctor finds the drive alone.
     ports = [] if words[1] == "doctor" else [connection.Port(board.name, "a board that this computer plays")]
     monkeypatch.setattr(connection, "find_ports", lambda: ports)
-    if words[1] == "demo":
-        monkeypatch.setattr(demo, "_firmware", lambda: None, raising=False)
+    monkeypatch.setattr(firmware, "find", no_firmware)  # without the emulated Pico, which takes minutes
     status = cli.main(words[1:])
-    out = capsys.readouterr()
-    assert status == 0, out.err
+    said = capsys.readouterr()
+    if words[1] == "doctor":
+        bad = [one for one in said.out.splitlines() if one.startswith("BAD")]
+        assert len(bad) == 1, said.out
+        assert "serial port" in bad[0]
+        return
+    assert status == 0, said.out + said.err

@@ -81,7 +81,8 @@ def test_a_digit_that_the_first_look_leaves_unsure_is_looked_at_again_and_read_a
         assert (label, confidence) == (model.labels[decision] if decision >= 0 else "", want.confidences[i])
         assert reader.scores == want.scores[i].tolist()
         assert reader.status == want.inks.statuses[i]
-        sure = decider_of(model).sure(reader.scores)
+        decider = decider_of(model)
+        sure = decider.sure(decider.likelihoods(reader.scores))
         assert looks == ([0] if sure or reader.status != preprocess.FOUND else [0, 1, 2])
         unsure += len(looks) > 1
     assert unsure >= 4

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from picodigits.errors import FrameError, ModelFileError
 from picodigits_board import preprocess
 from picodigits_board.article import Article
-from picodigits_board.decide import NO_DIGIT, Decider, likelihoods, mixed
+from picodigits_board.decide import NO_DIGIT, Decider, mixed
 from picodigits_board.modelfile import Model
 from picodigits_board.network import Network
 
@@ -146,17 +146,20 @@ class NumpyExecutor:
         best: NDArray[np.int16] = scores[:, : self.model.classes].argmax(axis=1).astype(np.int16)
         return best
 
-    def _look_again(self, inks: Inks, scores: NDArray[np.int32]) -> dict[int, list[list[int]]]:
-        """Number of a frame whose first look was not sure -> the scores of the further ones."""
+    def _looks_at_unsure(self, inks: Inks, scores: NDArray[np.int32]) -> dict[int, list[list[int]]]:
+        """Number of a frame whose first look was not sure -> the likelihoods of all looks."""
         if inks.again is None or inks.looks < 2:
             return {}
         decider = self._decider()
-        unsure = [number for number, row in enumerate(scores.tolist()) if not decider.sure(row)]
+        first = [decider.likelihoods(row) for row in scores.tolist()]
+        unsure = [number for number, look in enumerate(first) if not decider.sure(look)]
         if not unsure:
             return {}
         more = np.stack([inks.again(number, look) for number in unsure for look in range(1, inks.looks)])
-        rows = self.scores(more).reshape(len(unsure), inks.looks - 1, -1)
-        return dict(zip(unsure, rows.tolist(), strict=True))
+        rows = self.scores(more).reshape(len(unsure), inks.looks - 1, -1).tolist()
+        return {
+            number: [first[number], *map(decider.likelihoods, row)] for number, row in zip(unsure, rows, strict=True)
+        }
 
     def _decider(self) -> Decider:
         return Decider(self.model.octave, self.model.min_confidence, self.model.rejects)
@@ -201,10 +204,9 @@ class NumpyExecutor:
         that sees them in this order."""
         scores = self.scores(inks.inks)
         best = self.best(scores)
-        further = self._look_again(inks, scores)
-        for i, more in further.items():
-            looks = [likelihoods(row, self.model.octave)[: self.model.classes] for row in [scores[i].tolist(), *more]]
-            mean = mixed(looks)
+        looks = self._looks_at_unsure(inks, scores)
+        for i, all_looks in looks.items():
+            mean = mixed(all_looks)[: self.model.classes]
             if mean[best[i]] < max(mean):
                 best[i] = mean.index(max(mean))
         decisions = np.full(len(scores), NO_DIGIT, dtype=np.int16)
@@ -213,6 +215,6 @@ class NumpyExecutor:
         for i, (row, found) in enumerate(zip(scores.tolist(), inks.found.tolist(), strict=True)):
             if not steady:
                 decider = self._decider()
-            decisions[i] = decider.update(row, found, further.get(i, ()))
+            decisions[i] = decider.update(row, found, looks.get(i))
             confidences[i] = decider.confidence
         return Readings(inks, scores, best, decisions, confidences)

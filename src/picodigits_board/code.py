@@ -65,19 +65,20 @@ try:
         net = network.Network(model, scratch=lcd.memory if lcd else None)
         reader = reading.make(model, finder, net, SETTINGS["DIGITS"], SETTINGS["TRANSPOSE"])
         link.usb.introduce(model)
-    labels = model.labels
     del model, modelfile
     heap.forget("modelfile", "layers")
     if lcd:
-        view = screen.Screen(lcd, picture, labels, reader.shown_size, SETTINGS["TRANSPOSE"], SETTINGS["DIGITS"])
+        view = screen.Screen(lcd, picture, reader.labels, reader.shown_size, SETTINGS["TRANSPOSE"], SETTINGS["DIGITS"])
     cost = stages.Stages(link.usb)
     while True:
         try:
             read_frame()
+            gc.collect()  # here: deeper down the stack still points to what has gone, and some of it would be kept
             while not cost.next():  # until the PC has changed a setting of the camera
                 camera.capture()
                 cost.done("capture")
                 read_frame()
+                gc.collect()
         except CameraError as error:
             complain(error)
         camera.deinit()

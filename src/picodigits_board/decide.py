@@ -56,22 +56,26 @@ class Decider:
             old[i] = 0
         self.decision = NO_DIGIT
 
-    def sure(self, scores: list[int]) -> bool:
-        """Whether one look is enough: one class, not "no digit", has a likelihood of SURE at least."""
-        new = likelihoods(scores, self._octave)
+    def likelihoods(self, scores: list[int]) -> list[int]:
+        """As the function, with the model's octave."""
+        return likelihoods(scores, self._octave)
+
+    def sure(self, new: list[int]) -> bool:
+        """Whether the look that these likelihoods come from is enough: a class, not "no digit", has SURE at least."""
         return max(new[: len(new) - self._rejects]) >= SURE
 
-    def update(self, scores: list[int], found: bool, further: list[list[int]] | tuple = ()) -> int:
+    def update(self, scores: list[int], found: bool, looks: list[list[int]] | None = None) -> int:
         """Take the scores of a frame; `found` says that its ink is a whole digit. Returns the decision.
 
-        further  the scores of further looks at the same frame, where the first was not `sure`: all count the same
+        looks  the likelihoods of each look at the frame, the first and, where that was not `sure`, further ones: all
+               count the same; None: those of `scores` alone
 
         Half of the likelihoods comes from this frame and half from those before; after "nothing there" the new frame
         counts alone. A frame without a digit counts as zero for every class.
         """
         new = [0] * len(scores)
         if found:
-            new = mixed([likelihoods(one, self._octave) for one in [scores] + list(further)])
+            new = mixed(looks or [self.likelihoods(scores)])
         if self._rejects:
             new = new[:-1]
             scores = scores[:-1]

@@ -39,13 +39,14 @@ class Reader:
 
     transpose  the camera lies on its side: rows of its picture are columns of the digit
     shown_size (height, width) of `shown`
+    labels     those of the model
     """
 
     def __init__(self, model: Model, finder: Article | preprocess.Find, net: Network, transpose: bool = False) -> None:
         self._finder = finder
         self._net = net
         self._transpose = transpose
-        self._labels = model.labels
+        self.labels = model.labels
         self._decider = decider_of(model)
         self.shown_size = (model.ink_height, model.ink_width)
         self.status = preprocess.NOTHING
@@ -76,13 +77,14 @@ class Reader:
         """Read what `look` found in this frame."""
         self.scores = self._net.scores(self.ink)
         found = self.status == preprocess.FOUND
-        further = []
-        if found and not self._decider.sure(self.scores):
+        decider = self._decider
+        looks = [decider.likelihoods(self.scores)]
+        if found and not decider.sure(looks[0]):
             for attempt in range(1, self._finder.looks):
-                further.append(self._net.scores(self._ink(frame, attempt)))
-        decision = self._decider.update(self.scores, found, further)
-        self.text = self._labels[decision] if decision >= 0 else ""
-        self.confidence = self._decider.confidence
+                looks.append(decider.likelihoods(self._net.scores(self._ink(frame, attempt))))
+        decision = decider.update(self.scores, found, looks)
+        self.text = self.labels[decision] if decision >= 0 else ""
+        self.confidence = decider.confidence
 
 
 def decider_of(model: Model) -> Decider:

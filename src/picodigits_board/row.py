@@ -89,6 +89,6 @@ class RowReader(Reader):
                 self.scores = scores
             decider = self._deciders[number]
             decision = decider.update(scores, status == preprocess.FOUND)
-            text += self._labels[decision] if decision >= 0 else NOT_CLEAR
+            text += self.labels[decision] if decision >= 0 else NOT_CLEAR
             self.confidence = min(self.confidence, decider.confidence)
         self.text = text if text.strip(NOT_CLEAR) else ""

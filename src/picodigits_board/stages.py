@@ -30,14 +30,13 @@ class Stages:
             self._begin_stage()  # the first frame has been captured before
 
     def next(self) -> bool:
-        """Collect garbage, and begin with a new frame: nothing of the last one is kept. Before that, do what the PC
-        asks for; returns whether the camera has to be set up anew for it."""
+        """Do what the PC asks for, and begin with a new frame, after a collection; returns whether the camera has to be
+        set up anew."""
         self._number += 1
         anew = self._usb.listen(self._number)
         self._trace = self._usb.wants("heap")
         self._free: list[int] = []
         self._heap = ""
-        gc.collect()
         now = _now_us()
         self._loop_ms = ((now - self._began) & CLOCK_US) / 1000
         self._began = now
