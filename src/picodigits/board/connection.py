@@ -43,7 +43,7 @@ except ImportError:  # Windows
     _TERMINAL_ERRORS = ()
 
 TIMEOUT_S = 5.0  # of silence
-EMULATOR_TIMEOUT_S = 180.0  # it runs at a twentieth of real time
+EMULATOR_TIMEOUT_S = 600.0  # it runs at a twentieth of real time, and more slowly on a busy computer
 LEASE = 60  # frames asked for at a time
 _ASK_AGAIN = 0.2  # of the time that the board may be silent: then what it has not answered is asked again
 _START = 3  # times the time that the board may be silent: its start, which takes 4.9 s
@@ -420,7 +420,7 @@ def open_board(
     model      what emulator and stand-in read with: a name, a file or a model
     frames     what they see, (N, 60, 80) uint16 RGB565_SWAPPED, one after another; handwriting unless given
     firmware   the emulator's CircuitPython, as for picodigits bench
-    timeout_s  how long the board may be silent; 5 unless given, 180 for the emulator
+    timeout_s  how long the board may be silent; 5 unless given, 600 for the emulator
     Raises LinkError where there is none, or several; what its parts raise.
     """
     if name in ("emulator", "stand-in"):
