@@ -6,6 +6,8 @@ import csv
 import importlib.util
 import re
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,19 @@ from picodigits import modelfile
 from picodigits_board import pins
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def test_the_readme_has_fewer_than_150_lines() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 150
+
+
+def test_the_web_pages_are_made_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("sphinx", reason="needs the extra 'docs'")
+    line = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", ROOT / "docs", tmp_path / "out"]
+    made = subprocess.run([*line, "-d", tmp_path / "trees"], capture_output=True, text=True, check=False, timeout=300)
+    assert made.returncode == 0, made.stderr
+    assert "Troubleshooting" in (tmp_path / "out" / "guide" / "troubleshooting.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from serial.tools import list_ports
 
 from picodigits import modelfile
+from picodigits.board.repl import why_not_opened
 from picodigits.errors import LinkError
 from picodigits_board import link
 from picodigits_board.modelfile import Model
@@ -238,7 +239,11 @@ class Connection:
         try:
             self._serial = serial.serial_for_url(port, 115200, timeout=_POLL_S, write_timeout=1, exclusive=True)
         except (serial.SerialException, OSError, ValueError) as error:
-            raise LinkError(_not_opened(port, error)) from error
+            others = ", ".join(found.name for found in find_ports() if found.name != port)
+            raise LinkError(
+                f"{port}: got {error}, need a serial port that can be opened. {why_not_opened(error)}"
+                + (f" Ports that are boards: {others}." if others else "")
+            ) from error
         try:
             self._greet()
         except LinkError:
@@ -470,18 +475,3 @@ def _foreign(what: str) -> LinkError:
     return LinkError(
         f"got {what}, need link version {link.VERSION}: the board speaks another version. Run picodigits deploy"
     )
-
-
-def _not_opened(port: str, error: Exception) -> str:
-    text = str(error).lower()
-    number = getattr(error, "errno", None)
-    if "lock" in text or "busy" in text or "access is denied" in text or number == 16:
-        why = "Another program has it open: close Thonny, screen or the other picodigits."
-    elif "permission" in text or number == 13:
-        why = (
-            "You may not open it: on Linux add yourself to the group of the port (ls -l), often dialout; log in again."
-        )
-    else:
-        there = ", ".join(found.name for found in find_ports()) or "none"
-        why = f"Ports that are boards: {there}. --board auto takes the only one."
-    return f"{port}: got {error}, need a serial port that can be opened. {why}"
