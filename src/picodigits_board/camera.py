@@ -37,7 +37,7 @@ POWER_UP_S = 0.3  # from power-up to the first register that is written, as the 
 FRAME_WAIT_S = 0.5  # the slowest frame at this clock takes 50 ms
 SMALL_BYTES = 9600  # a frame of 80x60; one of 160x120 has four times as many
 WATCHDOG_S = 5  # 8.3 at most (RP2040 datasheet, 4.7)
-COPIED_BYTES = 9600
+ROOM_BYTES = 60_000  # of free heap, for a picture to be copied: `fast` leaves 86 000, `best` 44 000
 WAIT_LOW = 0x2000  # PIO: wait until the GPIO of this number is low (RP2040 datasheet, 3.4.3)
 WAIT_HIGH = 0x2080
 IN_8_PINS = 0x4008  # PIO: take in 8 bits (3.4.4)
@@ -60,6 +60,7 @@ class Camera:
         """
         self._picture = picture
         self._busy = False  # a picture is coming in
+        self._copies: bool | None = None  # the heap has room for two pictures
         self.frame = np.frombuffer(picture, dtype=np.uint8)
         self._taken: list = []  # what holds pins
         try:
@@ -93,9 +94,11 @@ class Camera:
         self._busy = True
 
     def go_on(self) -> np.ndarray:
-        """Begin with the next picture, and return a copy of this one; of a large one there is no room for two: then
-        nothing is begun, and this one itself is returned."""
-        if len(self.frame) > COPIED_BYTES:
+        """Begin with the next picture, and return a copy of this one. Where the heap has no room for two, as beside a
+        large model or with large pictures, nothing is begun, and this one itself is returned."""
+        if self._copies is None:
+            self._copies = gc.mem_free() > ROOM_BYTES
+        if not self._copies:
             return self.frame
         frame = np.frombuffer(bytes(self._picture), dtype=np.uint8)  # 5 ms less than a copy of `frame`
         self.begin()
