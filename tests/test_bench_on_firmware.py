@@ -471,6 +471,22 @@ def test_the_loop_goes_on_while_nobody_reads_what_it_says(
     assert late == list(range(late[0], late[0] + len(late)))  # whole lines again, none left out
 
 
+@pytest.mark.long
+def test_the_largest_model_has_room_to_look_again(firmware: firmware_files.Firmware) -> None:
+    model = modelfile.find("best")
+    frames = camera.photograph(datasets.load("digits", "test").images[:80], "hard", seed=6)
+    read = NumpyExecutor(model).read(frames)
+    decider = reading.decider_of(model)
+    unsure = [
+        i for i in np.flatnonzero(read.inks.found) if not decider.sure(decider.likelihoods(read.scores[i].tolist()))
+    ][:5]
+    assert len(unsure) == 5
+    result = run(circuitpy_files(model.data), list(frames[unsure]), firmware=firmware, frames_each=1)
+    assert not result.errors
+    assert len(result.frames) == 5
+    assert min(float(frame.values["network_ms"]) for frame in result.frames) > 1000  # three looks each
+
+
 SUM_PROGRAM = """
 from ulab import numpy as np
 def process(frame, result):

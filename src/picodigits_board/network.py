@@ -31,7 +31,7 @@ try:
     from ulab import numpy as np
 
     _BATCH = 1
-    _PIECE = 1024  # numbers that are requantised at a time: the heap has no larger blocks to spare
+    _PIECE = 256  # numbers that are requantised at a time: the heap has no larger blocks to spare
 except ImportError:
     import numpy as np
 

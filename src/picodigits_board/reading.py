@@ -22,6 +22,8 @@ and from `read` on:
 
 from __future__ import annotations
 
+import gc
+
 from picodigits_board import preprocess
 from picodigits_board.decide import Decider
 
@@ -81,7 +83,9 @@ class Reader:
         looks = [decider.likelihoods(self.scores)]
         if found and not decider.sure(looks[0]):
             for attempt in range(1, self._finder.looks):
-                looks.append(decider.likelihoods(self._net.scores(self._ink(frame, attempt))))
+                ink = self._ink(frame, attempt)
+                gc.collect()  # what that left is in the way of a large network
+                looks.append(decider.likelihoods(self._net.scores(ink)))
         decision = decider.update(self.scores, found, looks)
         self.text = self.labels[decision] if decision >= 0 else ""
         self.confidence = decider.confidence
