@@ -31,7 +31,7 @@ try:
     from ulab import numpy as np
 
     _BATCH = 1
-    _PIECE = 256  # numbers that are requantised at a time: the heap has no larger blocks to spare
+    _PIECE = 400  # numbers that are requantised at a time: the heap has no larger blocks to spare
 except ImportError:
     import numpy as np
 
@@ -83,7 +83,7 @@ class Network:
         """Scores of one ink (H, W) uint8: a list of int, one an output, below 2**24 in size."""
         x = self.run(ink.reshape((ink.shape[0] * ink.shape[1], 1)))
         if self._narrow:
-            return [int(x[i, 0]) for i in range(len(x))]
+            return x.flatten().tolist()
         high = np.floor(x / 256.0)
         low = x - high * 256.0
         return [int(high[i, 0]) * 256 + int(low[i, 0]) for i in range(len(x))]
