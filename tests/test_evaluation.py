@@ -226,7 +226,7 @@ def test_coverage_is_what_each_threshold_would_show(rejecting: Model) -> None:
     curve = result.coverage()
     assert (curve.covered[0], curve.accurate[0]) == (1.0, result.accuracy)
     compared = 0
-    for threshold in (1, 20, 30, 40, 60):
+    for threshold in (1, 10, 20, 25, 30, 35, 40, 50, 60):
         other = modelfile.parse(calibration.with_decision(rejecting, rejecting.octave, threshold))
         decisions = evaluation.evaluate([other], sets)[0][0].decisions
         shown = decisions >= 0

@@ -763,7 +763,7 @@ def test_on_the_real_firmware_the_pc_gets_the_pictures_that_the_camera_showed(re
         assert np.array_equal(reading.ink, inks.inks[shown])
         assert reading.scores == tuple(scores[shown].tolist())
         assert reading.box == inks.box(shown)
-    free = [reading.heap_free for reading in readings]
+    free = [reading.heap_free for reading in readings][3:]  # from when the loop is under way
     assert max(free) - min(free) < 512
 
 

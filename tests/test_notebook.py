@@ -25,6 +25,7 @@ from picodigits import modelfile
 from picodigits.cli import app
 from picodigits.export import TARGETS, circuitpy_files
 from picodigits.training.recipes import RECIPES
+from picodigits_board import link
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "notebooks" / "train_and_export.ipynb"
@@ -271,10 +272,12 @@ def test_every_file_in_the_text_exists(stored):
 
 def test_the_setting_that_makes_the_board_print_its_ink_is_one_of_the_program(stored):
     assert "PICODIGITS_TRACE = 1" in literals(stored)
-    program = (BOARD / "stages.py").read_text(encoding="utf-8")
     assert '"TRACE": 0' in (BOARD / "settings.py").read_text(encoding="utf-8")
-    assert "ink=%s" in program
-    assert "ink.tobytes().hex()" in program
+    assert 'self._usb.send("ink", self._number, ink.flatten())' in (BOARD / "stages.py").read_text(encoding="utf-8")
+    code = "".join(cell.source for cell in stored.cells if cell.cell_type == "code")
+    printed = "".join(re.findall(r'"(.*)"\n', code[code.index("printed = (") :].partition("\n)")[0] + "\n"))
+    (text,) = link.Lines(link.SAYS, link.LONGEST).feed(printed.encode() + b"\r\n")
+    assert link.values(text)["ink"].isdigit()
 
 
 def markdown(notebook: Any) -> list[str]:
