@@ -146,17 +146,17 @@ def test_a_newcomer_gets_an_empty_board_to_read_and_teaches_it_on_the_emulated_p
     monkeypatch.setattr(connection, "TIMEOUT_S", 600.0)
     drive = place / "CIRCUITPY"
     assert cli.main(["deploy"]) == 0
-    newcomer = Newcomer(place / "captures", [1, 1, 1, 1, 7, 7, 7, 7])
+    newcomer = Newcomer(place / "captures", [1] * 8 + [7] * 8)
     sensor = OV7670(lambda: newcomer(0))
     lcd = ST7735R()
     board = Board(uf2.path, _files(drive), camera=sensor, lcd=lcd)
     board.boot(quick=True)
     with SerialPort(board) as port:
         monkeypatch.setattr(connection, "find_ports", lambda: [connection.Port(port.name, "an emulated Pico")])
-        line = ["capture", "--label", "1", "--label", "7", "--count", "4", "--writer", "ada", "--out", "captures"]
+        line = ["capture", "--label", "1", "--label", "7", "--count", "8", "--writer", "ada", "--out", "captures"]
         assert cli.main(line) == 0
     assert lcd.picture()[:60, :80].std() > 10, "the camera's picture on the LCD"
-    assert sorted(item.label for item in captures.load(place / "captures")) == ["1"] * 4 + ["7"] * 4
+    assert sorted(item.label for item in captures.load(place / "captures")) == ["1"] * 8 + ["7"] * 8
     assert cli.main(["train", "--data", "captures:captures", "--out", "mine.pdm"]) == 0
     assert cli.main(["deploy", "--model", "mine.pdm"]) == 0
     assert (drive / "model.pdm").read_bytes() == (place / "mine.pdm").read_bytes()
