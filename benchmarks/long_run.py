@@ -81,8 +81,10 @@ def main() -> None:
     if not options.check:
         before = load(options.out) if options.append and options.out.exists() else []
         run(options.model, options.frames, options.out, before)
-    faults = judged(load(options.out))
-    print("\n".join(faults) or "no growth, no error, no drift")
+    rows = load(options.out)
+    faults = judged(rows)
+    frames = sum({row["power_on"]: int(row["frames"]) for row in rows}.values())
+    print("\n".join(faults) or f"no growth, no error, no drift in {frames} frames")
     sys.exit(bool(faults))
 
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from picodigits import camera, captures, cli, datasets, modelfile
-from picodigits.bench import firmware
+from picodigits.bench import firmware as firmware_files
 from picodigits.board import connection, drives
 from picodigits.board.stand_in import StandIn
 from picodigits.errors import FirmwareError
@@ -102,7 +102,7 @@ def test_the_guide_has_all_its_pages_and_each_is_in_the_index() -> None:
 def test_a_newcomer_types_every_command_of_the_guide_in_order_and_each_works(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(firmware, "find", no_firmware)  # without the emulated Pico, which takes minutes
+    monkeypatch.setattr(firmware_files, "find", no_firmware)  # without the emulated Pico, which takes minutes
     typed = [shlex.split(line) for page in _pages() for line in commands(page)]
     assert {words[0] for words in typed} == {"picodigits"}
     assert {"deploy", "doctor", "monitor", "capture", "train"} <= {words[1] for words in typed}
@@ -134,9 +134,10 @@ def no_firmware(*_: object) -> None:
 @pytest.mark.firmware
 @pytest.mark.long
 def test_a_newcomer_gets_an_empty_board_to_read_and_teaches_it_on_the_emulated_pico(
-    place: Path, monkeypatch: pytest.MonkeyPatch, uf2: firmware.Firmware
+    place: Path, monkeypatch: pytest.MonkeyPatch, firmware: firmware_files.Firmware
 ) -> None:
     """From an empty CIRCUITPY to a digit on the LCD, to captures, to a retrained model that reads on the LCD."""
+    pytest.importorskip("rp2040py", reason="needs the extra 'bench'")
     from picodigits.bench.board import Board
     from picodigits.bench.ov7670 import OV7670
     from picodigits.bench.run import run
@@ -149,7 +150,7 @@ def test_a_newcomer_gets_an_empty_board_to_read_and_teaches_it_on_the_emulated_p
     newcomer = Newcomer(place / "captures", [1] * 8 + [7] * 8)
     sensor = OV7670(lambda: newcomer(0))
     lcd = ST7735R()
-    board = Board(uf2.path, _files(drive), camera=sensor, lcd=lcd)
+    board = Board(firmware.path, _files(drive), camera=sensor, lcd=lcd)
     board.boot(quick=True)
     with SerialPort(board) as port:
         monkeypatch.setattr(connection, "find_ports", lambda: [connection.Port(port.name, "an emulated Pico")])
@@ -160,18 +161,9 @@ def test_a_newcomer_gets_an_empty_board_to_read_and_teaches_it_on_the_emulated_p
     assert cli.main(["train", "--data", "captures:captures", "--out", "mine.pdm"]) == 0
     assert cli.main(["deploy", "--model", "mine.pdm"]) == 0
     assert (drive / "model.pdm").read_bytes() == (place / "mine.pdm").read_bytes()
-    result = run(_files(drive), [newcomer.sheets[7][20]], firmware=uf2, frames_each=4)
+    result = run(_files(drive), [newcomer.sheets[7][20]], firmware=firmware, frames_each=4)
     assert [frame.values["read"] for frame in result.frames] == ["7"] * 4
     assert result.lcd[67:131, 40:88].max() == 255, "the digit on the LCD"
-
-
-@pytest.fixture
-def uf2() -> firmware.Firmware:
-    pytest.importorskip("rp2040py", reason="needs the extra 'bench'")
-    try:
-        return firmware.find()
-    except FirmwareError as error:
-        pytest.skip(str(error))
 
 
 def _files(drive: Path) -> dict[str, bytes]:
