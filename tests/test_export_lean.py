@@ -3,6 +3,7 @@ names; our own modules: the same readings."""
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from importlib import resources
@@ -15,12 +16,19 @@ import pytest
 
 from picodigits import camera, datasets, modelfile
 from picodigits.export.bundle import circuitpy_files, library_files
-from picodigits.export.lean import lean, ours
+from picodigits.export.lean import asked_of, lean, ours
 from picodigits_board import preprocess, reading
 from picodigits_board.network import Network
 
 DRIVERS = library_files(("adafruit_ov7670", "adafruit_bus_device"))
 CAMERA = DRIVERS["lib/adafruit_ov7670.py"]
+
+
+BOARD = {
+    entry.name: entry.read_bytes()
+    for entry in resources.files("picodigits_board").iterdir()
+    if entry.name.endswith(".py")
+}
 
 
 class Wire:
@@ -67,6 +75,30 @@ def run(source: bytes, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return made
 
 
+def test_what_is_left_of_the_driver_for_the_application_writes_the_same_registers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    application = [source for name, source in BOARD.items() if name != "code.py"]
+    asked = asked_of([*application, DRIVERS["lib/adafruit_bus_device/i2c_device.py"]])
+    written = []
+    for source in (CAMERA, lean(CAMERA, asked)):
+        module = run(source, monkeypatch)
+        wires: list[Wire] = []
+        module["I2CDevice"] = lambda bus, address, wires=wires: wires.append(Wire(bus, address)) or wires[-1]
+        driver = module["OV7670"](None, data_pins=[], clock=None, vsync=None, href=None)
+        for size in ("OV7670_SIZE_DIV8", "OV7670_SIZE_DIV4"):
+            driver.size = module[size]
+        driver.flip_x, driver.flip_y = True, False
+        driver.flip_y = True
+        written.append(wires[0].written)
+    assert len(written[0]) > 100
+    assert written[1] == written[0]
+    left = lean(CAMERA, asked).decode()
+    assert "night" in CAMERA.decode()
+    assert "night" not in left
+    assert "SPDX-License-Identifier: MIT" in left
+
+
 def registers_written(module: dict[str, Any]) -> list[bytes]:
     camera = module["OV7670"](None, [], None, None, None)
     for size in range(5):
@@ -106,15 +138,8 @@ def test_a_driver_keeps_its_licence_and_loses_what_only_readers_need(path: str) 
 def test_a_constant_that_is_assigned_again_keeps_its_name() -> None:
     made = lean(b"from micropython import const\n_A = const(3)\n_B = const(4)\n_B = const(5)\nC = _A + 1\nD = _B\n")
     seen: dict[str, Any] = {}
-    exec(made.replace(b"from micropython import const", b""), seen)
+    exec(made.replace(b"from micropython import const", b"pass"), seen)
     assert (seen["C"], seen["D"], "_A" in seen) == (4, 5, False)
-
-
-BOARD = {
-    entry.name: entry.read_bytes()
-    for entry in resources.files("picodigits_board").iterdir()
-    if entry.name.endswith(".py")
-}
 
 
 def test_our_modules_as_they_go_onto_the_board_read_frames_as_the_project_does(tmp_path: Path) -> None:
@@ -131,7 +156,8 @@ def test_our_modules_as_they_go_onto_the_board_read_frames_as_the_project_does(t
         "import sys; sys.path[:0] = ['lib']\n"
         "import numpy as np\n"
         "from picodigits_board import modelfile, network, preprocess, reading\n"
-        "assert open(network.__file__).read().startswith('# Shortened') and network._BATCH == 1\n"
+        "assert open(network.__file__).read().startswith('# Shortened')\n"
+        "assert network.Network.__init__.__defaults__[0] == 1\n"
         "model = modelfile.Model(open('model.pdm', 'rb'))\n"
         "finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width)\n"
         "reader = reading.make(model, finder, network.Network(model), 1, False)\n"
@@ -171,17 +197,68 @@ def test_our_modules_lose_what_only_readers_and_the_pc_need() -> None:
     assert sum(map(len, made.values())) < 0.6 * sum(map(len, BOARD.values()))
 
 
-def test_a_number_keeps_its_name_where_another_module_asks_for_it() -> None:
+def test_numbers_stand_in_the_place_of_their_names_but_where_a_module_that_is_kept_asks_for_them() -> None:
     modules = {
-        "a.py": b"FAR = 3\nNEAR = 2 * FAR\nOTHER = 5\nDOUBLE = 1\nDOUBLE = 2\n"
-        b"def f():\n    return NEAR + OTHER + DOUBLE\n",
-        "b.py": b"from a import NEAR\nimport a\nprint(a.FAR, NEAR)\n",
+        "a.py": b"FAR = 3\nNEAR = 2 * FAR\nOTHER = 5\nDOUBLE = 1\nDOUBLE = 2\nTEXT = 'abc'\nSHAPES = ((1, 2), 3)\n"
+        b"def f():\n    return NEAR + OTHER + DOUBLE\ndef g():\n    return TEXT\n",
+        "b.py": b"from a import NEAR, f, g\nimport a\nfound = (a.FAR, NEAR)\n",
+        "c.py": b"from b import NEAR\nthird = NEAR + 1\n",
+        "kept.py": b"import a, b, c\nprint(a.FAR, b.found, c.third)\n",
     }
-    made = ours(modules)["a.py"].decode()
+    made = {name: source.decode() for name, source in ours(modules, keep=("kept.py",)).items()}
     seen: dict[str, Any] = {}
-    exec(made, seen)
-    assert (seen["FAR"], seen["NEAR"], "OTHER" in seen, seen["f"]()) == (3, 6, False, 13)
-    assert "return 11 + DOUBLE" in made
+    exec(made["a.py"], seen)
+    assert (seen["FAR"], seen["f"](), seen["g"]()) == (3, 13, "abc")
+    assert not {"NEAR", "OTHER", "TEXT", "SHAPES"} & set(seen)
+    assert "import f, g" in made["b.py"]
+    assert "found = (3, 6)" in made["b.py"]
+    assert made["c.py"].endswith("\nthird = 7\n")
+
+
+FAMILY = {
+    "base.py": b"_SCALE = [2]\ndef helper(x):\n    return x * _SCALE[0]\nclass Base:\n    def __init__(self):\n"
+    b"        self._count, self.open = 1, 2\n    def _step(self):\n        self._count = helper(self._count)\n"
+    b"    def peek(self, other):\n        return other._hidden\n",
+    "derived.py": b"from base import Base\nclass Derived(Base):\n    def __init__(self):\n        super().__init__()\n"
+    b"        self._own = self._hidden = 5\n    def run(self):\n        self._step()\n"
+    b"        return self._count, self._own, self.open, self.peek(self)\n",
+    "kept.py": b"import derived\nresult = derived.Derived().run()\n",
+}
+
+
+def test_private_names_get_short_ones_that_classes_built_on_each_other_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = ours(FAMILY, keep=("kept.py",))
+    for name, content in made.items():
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("base", "derived", "kept"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    kept = importlib.import_module("kept")
+    assert kept.result == (2, 5, 2, 5)
+    text = b"".join(made.values()).decode()
+    for name in ("_SCALE", "helper", "_count", "_step", "_own"):
+        assert name not in text
+    assert text.count("_hidden") == 2  # is asked for of something else than self
+
+
+def test_statements_stand_side_by_side_and_do_the_same() -> None:
+    source = (
+        b"def f(x, y):\n    total = 0\n    for i in range(x):\n        if i % 2:\n            total += i\n"
+        b"            continue\n        elif y:\n            total -= 1\n        try:\n            total += 1 // y\n"
+        b"        except ZeroDivisionError:\n            total += 100\n    while total > 50:\n        total -= 7\n"
+        b"    return total, 'if:', [k for k in 'a:']\n"
+    )
+    made = ours({"a.py": source, "b.py": b"from a import f\n"})["a.py"].decode()
+    whole: dict[str, Any] = {}
+    short: dict[str, Any] = {}
+    exec(source, whole)
+    exec(made, short)
+    for given in ((5, 0), (5, 2), (40, 1), (0, 0)):
+        assert short["f"](*given) == whole["f"](*given)
+    assert made.count("\n") < source.count(b"\n") - 4
+    assert max(map(len, made.splitlines())) <= 120
 
 
 def test_annotations_are_left_out_and_what_they_annotate_stays() -> None:
@@ -189,7 +266,7 @@ def test_annotations_are_left_out_and_what_they_annotate_stays() -> None:
         b"class A:\n    x: int\n    y: int = 4\n    def f(self, a: int) -> None:\n        self.b: list[int] = [a]\n"
     )
     source += b"class B:\n    z: int\n"
-    made = ours({"a.py": source})["a.py"].decode()
+    made = ours({"a.py": source, "b.py": b"from a import A, B\n"})["a.py"].decode()
     seen: dict[str, Any] = {}
     exec(made, seen)
     a = seen["A"]()
@@ -220,7 +297,7 @@ def test_variables_get_short_names_and_what_others_can_see_keeps_its_own() -> No
         b"def by_name(rows):\n"
         b"    return count(rows, start=1, scale=3)\n"
     )
-    made = ours({"a.py": source})["a.py"].decode()
+    made = ours({"a.py": source, "b.py": b"from a import total, count, outer, by_name\n"})["a.py"].decode()
     whole: dict[str, Any] = {}
     short: dict[str, Any] = {}
     exec(source, whole)

@@ -18,6 +18,7 @@ from PIL import Image
 from picodigits.bench import st7735r
 from picodigits.export.strokes import digits_file
 from picodigits_board.display import LETTER_HEIGHT, LETTER_WIDTH, Display
+from picodigits_board.lcd import welcome
 from picodigits_board.modelfile import Model
 from picodigits_board.screen import Screen
 
@@ -58,7 +59,7 @@ class Lcd:
     def __init__(self, model: Model, *, transpose: bool = False, length: int = 1) -> None:
         self._controller = st7735r.ST7735R()
         self.display = Display(_Wire(self._controller), _font())
-        self.display.welcome()
+        welcome(self.display)
         self._labels = model.labels
         self._transpose = transpose
         self._length = length

@@ -12,16 +12,15 @@ from array import array
 from picodigits_board import heap
 
 piece = heap.take_in_one_piece()
-from picodigits_board.settings import SETTINGS, adjusted, check  # noqa: E402
+from picodigits_board import settings  # noqa: E402
 
+SETTINGS = settings.SETTINGS
 LARGE = SETTINGS["FRAME_SIZE"] == "160x120"
 picture = array("L", bytes(38400 if LARGE else 9600))  # RGB565_SWAPPED; of what stays, the largest first
 
-from picodigits_board import display, link  # noqa: E402
+from picodigits_board import capture, display, link  # noqa: E402
 
 lcd = display.open_display(SETTINGS["BACKLIGHT"]) if SETTINGS["DISPLAY"] != "none" else None
-
-from picodigits_board.camera import CameraError, open_camera  # noqa: E402
 
 
 def complain(error):
@@ -52,21 +51,21 @@ def read_frame():
 
 camera = view = None
 try:
-    check()
-    camera = open_camera(picture, SETTINGS, complain, lambda: heap.read_in("network"))
+    settings.check()
+    camera = capture.open_camera(picture, SETTINGS, complain, lambda: heap.read_in("network"))
     if lcd:
         lcd.camera(picture, SETTINGS["TRANSPOSE"])  # something to look at, while the rest is read in
     heap.read_in("preprocess", "screen", "stages", "reading", "modelfile", "layers")
     from picodigits_board import modelfile, network, preprocess, reading, screen, stages
 
     with open(SETTINGS["MODEL"], "rb") as file:
-        model = adjusted(modelfile.Model(file))
+        model = settings.adjusted(modelfile.Model(file))
         finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width, 2 if LARGE else 1)
         net = network.Network(model, scratch=lcd.memory if lcd else None)
         reader = reading.make(model, finder, net, SETTINGS["DIGITS"], SETTINGS["TRANSPOSE"])
         link.usb.introduce(model)
-    del model, modelfile
-    heap.forget("modelfile", "layers")
+    del model, modelfile, settings
+    heap.forget("modelfile", "layers", "settings")
     if lcd:
         view = screen.Screen(lcd, picture, reader.labels, reader.shown_size, SETTINGS["TRANSPOSE"], SETTINGS["DIGITS"])
     cost = stages.Stages(link.usb)
@@ -79,10 +78,10 @@ try:
                 cost.done("capture")
                 read_frame()
                 gc.collect()
-        except CameraError as error:
+        except capture.CameraError as error:
             complain(error)
         camera.deinit()
-        camera = open_camera(picture, SETTINGS, complain)
+        camera = capture.open_camera(picture, SETTINGS, complain)
         if view:
             view.redraw()
 except (MemoryError, OSError, ValueError) as error:

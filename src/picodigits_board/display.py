@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import time
 
-from picodigits_board import pins
-
 try:
     from bitmaptools import blit as blit
     from displayio import Bitmap as Bitmap
@@ -68,7 +66,7 @@ ORANGE = np.array([0xE0E4], dtype=np.uint16)  # E69F00
 GREY = np.array([0x494A], dtype=np.uint16)  # 484848
 BLACK = np.array([0x0000], dtype=np.uint16)
 
-_opened: list = []  # what holds pins beside the wire
+opened: list = []  # what holds pins beside the wire
 
 
 class Display:
@@ -187,14 +185,6 @@ class Display:
             block *= colour
             self.draw(x, y + top, width, rows, block)
 
-    def welcome(self) -> None:
-        """The picture while the program starts."""
-        self.clear()
-        self.text(4, 84, "picodigits", WHITE, scale=2)
-        self.fill(4, 112, WIDTH - 8, 2, BLUE)
-        self.text(4, 120, "starting", WHITE)
-        self.light_up()
-
     def message(self, title: str, text: str) -> None:
         """Fill the screen with a message: what is wrong in one line, and what to do about it."""
         self.clear()
@@ -206,33 +196,11 @@ class Display:
 
 
 def open_display(backlight: int = 100) -> Display:
-    """The ST7735R on the pins of `pins.py`, with the picture at start on it. On the board alone.
+    """As `lcd.open_display`, which is forgotten then. On the board alone."""
+    from picodigits_board import heap, lcd
 
-    backlight  percent, for a wiring that has SCREEN_LIGHT
-    """
-    import board
-    import busio
-    import displayio
-    import terminalio
-    from fourwire import FourWire
-
-    displayio.release_displays()
-    spi = busio.SPI(clock=getattr(board, pins.SCREEN_SCK), MOSI=getattr(board, pins.SCREEN_MOSI))
-    _opened.append(spi)
-    wire = FourWire(  # resets the screen
-        spi,
-        command=getattr(board, pins.SCREEN_DC),
-        chip_select=getattr(board, pins.SCREEN_CS),
-        reset=getattr(board, pins.SCREEN_RESET),
-    )
-    if pins.SCREEN_LIGHT:
-        from pwmio import PWMOut
-
-        light = PWMOut(getattr(board, pins.SCREEN_LIGHT), frequency=1000, duty_cycle=65535 * backlight // 100)
-        _opened.append(light)
-    time.sleep(0.12)  # after a reset while awake, before SLPOUT
-    display = Display(wire, terminalio.FONT.bitmap)
-    display.welcome()
+    display = lcd.open_display(backlight)
+    heap.forget("lcd")
     return display
 
 
@@ -243,8 +211,8 @@ def close_display(display: Display | None) -> None:
     if display is not None:
         display.go_dark()
     displayio.release_displays()
-    while _opened:
-        _opened.pop().deinit()  # CircuitPython keeps the bus of a display, even after the program's end
+    while opened:
+        opened.pop().deinit()  # CircuitPython keeps the bus of a display, even after the program's end
 
 
 def letters_of(text: str) -> bytes:

@@ -19,6 +19,7 @@ class Stages:
     """
 
     def __init__(self, usb: link.Link) -> None:
+        gc.collect()  # what the start has left
         self._usb = usb
         self._number = -1
         self._loop_ms = 0.0  # from the start of the last frame to the start of this one

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from picodigits import modelfile
 from picodigits.errors import ExportError
-from picodigits.export.lean import lean, ours
+from picodigits.export.lean import asked_of, lean, ours
 from picodigits.export.strokes import digits_file
 
 # Adafruit's libraries: module -> its files (none for a single-file module), the package on PyPI that brings it.
@@ -52,7 +52,11 @@ def circuitpy_files(model_data: bytes, settings: Mapping[str, str | int] | None 
     for name, content in sorted(_board_package().items()):
         files[f"lib/picodigits_board/{name}"] = content
     files["lib/picodigits_board/digits.bin"] = digits_file()
-    return files | {path: lean(content) for path, content in library_files(_DRIVERS).items()}
+    drivers = library_files(_DRIVERS)
+    for path, content in drivers.items():
+        others = [source for other, source in drivers.items() if other != path]
+        files[path] = lean(content, asked_of([*_sources().values(), *others]))
+    return files
 
 
 def library_files(modules: Iterable[str]) -> dict[str, bytes]:
@@ -68,13 +72,18 @@ def library_files(modules: Iterable[str]) -> dict[str, bytes]:
 
 @cache
 def _board_package() -> dict[str, bytes]:
-    modules = {
+    modules = _sources()
+    short = ours({**modules, "code.py": _application()}, keep=_AS_THEY_ARE)
+    return {name: short[name] for name in modules}
+
+
+@cache
+def _sources() -> dict[str, bytes]:
+    return {
         entry.name: entry.read_bytes()
         for entry in resources.files("picodigits_board").iterdir()
         if entry.name.endswith(".py") and entry.name != "code.py"
     }
-    short = ours({**modules, "code.py": _application()}, keep=_AS_THEY_ARE)
-    return {name: short[name] for name in modules}
 
 
 def _application() -> bytes:
