@@ -47,8 +47,8 @@ PARTS_OF = parts.parts_of
 class OnePaper(look.Looker):
     """One level of paper for the whole frame, the middle one of its cells."""
 
-    def _spread(self, pooled: np.ndarray) -> np.ndarray:
-        spread = super()._spread(pooled)
+    def _spread(self, pooled: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:
+        spread = super()._spread(pooled, steps)
         return np.full_like(spread, int(np.median(paper_of(spread))))
 
 
@@ -69,9 +69,9 @@ def everything(rows: list[int], strong: list[int]) -> list[tuple[int, ...]]:
 class BlackOrWhite(find.Find):
     """Ink is all or nothing."""
 
-    def ink(self, frame: np.ndarray) -> np.ndarray:
+    def ink(self, frame: np.ndarray, attempt: int = 0) -> np.ndarray:
         """(ink_height, ink_width) uint8, 0 or 255."""
-        return (super().ink(frame) > 127).astype(np.uint8) * 255
+        return (super().ink(frame, attempt) > 127).astype(np.uint8) * 255
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ VARIANTS = (
     Variant("not straightened up", constants={"MAX_SHEAR": 0}),
     Variant("sampled from the pooled picture alone", module=sampling, constants={"FINE_SIZE": 0}),
     Variant("black or white ink", lambda: BlackOrWhite(16, 16)),
-    Variant("find-3"),
+    Variant("find-4"),
 )
 
 

@@ -74,7 +74,7 @@ def _again(pictures: NDArray[np.uint16], tremble: float, rng: np.random.Generato
 
 
 def _inks(pictures: NDArray[np.uint16]) -> Inks:
-    return make_inks(pictures, "find-3", (16, 16))
+    return make_inks(pictures, "find-4", (16, 16))
 
 
 def _between(a: Inks, b: Inks) -> NDArray[np.float64]:

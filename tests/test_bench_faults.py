@@ -32,7 +32,7 @@ SAYS = {
     "lcd-missing": None,
     "full-drive": None,
     "damaged-model": "model file: the checksum is wrong, the file is damaged. Copy it again.",
-    "foreign-model": "model file: got preprocessing find-9, need find-3 or article-1. Train the model again",
+    "foreign-model": "model file: got preprocessing find-9, need find-4 or article-1. Train the model again",
     "large-model": "out of memory: use a smaller model",
     "no-model": "/model.pdm: can't be read. Copy a model file to the drive",
 }

@@ -930,4 +930,4 @@ def test_digits_side_by_side_are_read_one_by_one(picodigits: Picodigits, linear:
     assert (read[:, :2] >= -1).all()
     assert (read[:, 2] == -2).all()
     assert " " in picodigits("classify", "rows.npy", "--model", linear, "--multi", "3").went_well().out
-    picodigits("classify", "rows.npy", "--multi", "3", "--model", "article").was_refused("article-1", "find-3")
+    picodigits("classify", "rows.npy", "--multi", "3", "--model", "article").was_refused("article-1", "find-4")

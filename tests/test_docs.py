@@ -65,7 +65,7 @@ def test_the_cards_of_the_models_are_those_of_the_files_and_of_the_benchmark() -
 def test_the_ablation_table_is_that_of_the_benchmark() -> None:
     with (ROOT / "benchmarks" / "ablation.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["source"] == "mnist"]
-    text = (ROOT / "docs" / "how-it-works.md").read_text("utf-8").replace("`find-3`", "find-3")
+    text = (ROOT / "docs" / "how-it-works.md").read_text("utf-8").replace("`find-4`", "find-4")
     for variant in dict.fromkeys(row["variant"] for row in rows):
         figures = {row["level"]: row["right_percent"] for row in rows if row["variant"] == variant}
         assert f"| {variant} | {figures['studio']} | {figures['desk']} | {figures['hard']} |" in text, variant

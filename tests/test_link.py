@@ -267,7 +267,7 @@ def test_the_board_says_who_it_is() -> None:
 
 def test_labels_with_spaces_and_commas_arrive_as_they_are() -> None:
     usb, console, _ = board()
-    model = SimpleNamespace(name="my model", preprocess_id="find-3", ink_height=12, ink_width=16, octave=3,
+    model = SimpleNamespace(name="my model", preprocess_id="find-4", ink_height=12, ink_width=16, octave=3,
                             labels=["one, two", "Я", "50 %", "a_b"])  # fmt: skip
     usb.introduce(model)
     ask(usb, console, "hello=1")
@@ -533,7 +533,7 @@ def test_the_pc_sees_what_the_board_saw_and_reads_what_it_would_read_itself(kind
         assert set(reading.timings) == {"capture", "ink", "network", "screen", "loop"}
         assert reading.heap_free is None
     first, last = readings[0].number, readings[-1].number
-    steady = executor.decide(make_inks(frames[np.arange(last + 1) % 10], "find-3", (16, 16)), steady=True)
+    steady = executor.decide(make_inks(frames[np.arange(last + 1) % 10], "find-4", (16, 16)), steady=True)
     for reading in readings:
         decision = steady.decisions[reading.number]
         assert reading.read == (model.labels[decision] if decision >= 0 else "")

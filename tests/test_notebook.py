@@ -215,7 +215,7 @@ def test_behind_the_camera_more_is_read_right_with_find_3_than_with_article_1(ru
     values = run.values
     assert values["article_right"] < values["find_right"] <= values["shots"]
     for care in ("studio", "desk"):
-        assert values["camera"][f"{care} article-1"] < values["camera"][f"{care} find-3"] < values["accuracy_int8"]
+        assert values["camera"][f"{care} article-1"] < values["camera"][f"{care} find-4"] < values["accuracy_int8"]
 
 
 def test_the_pictures_are_there_and_none_is_blank(run):

@@ -220,7 +220,7 @@ def test_a_row_of_digits_shows_the_ink_and_the_place_of_each(model: Model) -> No
 
 def test_the_network_keeps_its_sums_in_the_screens_memory(model: Model) -> None:
     memory = np.zeros(2 * display.MEMORY_SIZE[0] * display.MEMORY_SIZE[1], np.uint8)
-    ink = make_inks(camera.photograph(datasets.load("digits", "test").images[:1], "desk"), "find-3", (16, 16)).inks[0]
+    ink = make_inks(camera.photograph(datasets.load("digits", "test").images[:1], "desk"), "find-4", (16, 16)).inks[0]
     shared, own = Network(model, 1, memory), Network(model, 1)
     for _ in range(2):
         memory[:] = np.random.default_rng(1).integers(0, 256, len(memory))

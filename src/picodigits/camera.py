@@ -208,12 +208,23 @@ CARE: dict[str, Care | Mix] = {
     "hard": _HARD,
     "wide": Mix(
         (
-            (0.14, _CLEAN),
+            (0.05, _CLEAN),
+            (
+                0.11,
+                replace(
+                    _CLEAN,
+                    height=(0.6, 0.9),
+                    tilt=(-8.0, 8.0),
+                    slant=(-0.15, 0.25),
+                    aspect=(0.85, 1.2),
+                    elastic=(0.0, 0.02),
+                ),
+            ),
             (0.05, replace(_STUDIO, slant=(-0.2, 0.3), aspect=(0.85, 1.2), elastic=(0.0, 0.02), stroke=(0.6, 1.3))),
             (0.05, replace(_STUDIO, raw=1.0, elastic=(0.0, 0.02), aspect=(0.85, 1.2), slant=(-0.2, 0.3))),
             (0.2, replace(_DESK, slant=(-0.2, 0.3), aspect=(0.8, 1.2), elastic=(0.0, 0.02), stroke=(0.5, 1.3))),
-            (0.28, _HARD),
-            (0.28, _WIDER),
+            (0.27, _HARD),
+            (0.27, _WIDER),
         )
     ),
 }

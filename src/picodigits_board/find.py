@@ -1,4 +1,4 @@
-"""The preprocessing "find-3": finds the digit in a frame and makes its ink. `preprocess.make` makes it.
+"""The preprocessing "find-4": finds the digit in a frame and makes its ink. `preprocess.make` makes it.
 
 look.py finds the digit's cells, this file its peak, box, centre and slant, sampling.py makes the ink.
 """
@@ -137,7 +137,7 @@ class Find:
             away += 16
         shear = slanted * 128 // upright if upright else 0
         shear = max(-MAX_SHEAR, min(MAX_SHEAR, shear))
-        return self._sampler.sample(frame, pooled, near, cells, 16 * y16, 16 * x16, size * eighths >> 3, shear, peak)
+        return self._sampler.sample(frame, dark, near, cells, 16 * y16, 16 * x16, size * eighths >> 3, shear, peak)
 
 
 def _trimmed(masses: list[int], total: int) -> tuple[int, int]:

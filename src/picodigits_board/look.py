@@ -1,4 +1,4 @@
-"""Where in a frame the digit is: light, paper, dark cells, their parts. The first half of the preprocessing "find-3".
+"""Where in a frame the digit is: light, paper, dark cells, their parts. The first half of the preprocessing "find-4".
 
 Shapes are rows, columns. "Pooled" is the 30x40 picture of 2x2 sums of green, 0..252; a "cell" is 2x2 of its pixels,
 15x20 of them.

@@ -12,7 +12,7 @@ A preprocessing is a class; `make(preprocess_id, ...)` picks it by the id that t
     status       what was seen in the last frame: FOUND, NOTHING, TOO_SMALL, TOO_DARK, TOUCHES_EDGE, MANY
     box          (top, left, bottom, right) in pixels of an 80x60 frame, half open; None where nothing was found
 
-    "find-3"     finds the digit, flattens the light, straightens it up and centres it; independent of light, paper,
+    "find-4"     finds the digit, flattens the light, straightens it up and centres it; independent of light, paper,
                  pen, place, size and slant. look.py, parts.py, find.py, sampling.py
     "article-1"  what the article's program did: the middle 60x60 sampled to 12x12, inverted, grey below one half
                  set to zero. article.py
@@ -41,13 +41,13 @@ STATUS_KEYS = ("found", "nothing", "small", "dark", "edge", "many")
 STATUS_NAMES = ("found", "nothing there", "too small", "too dark", "touches the edge", "more than one")
 
 ARTICLE = "article-1"
-FIND = "find-3"
+FIND = "find-4"
 
 
 def make(preprocess_id: str, ink_height: int, ink_width: int, scale: int = 1) -> Article | Find:
     """The preprocessing named `preprocess_id`, with its buffers. Raises ValueError for one not known here.
 
-    scale  1: frames of 80x60 pixels; 2: of 160x120 ("find-3" alone)
+    scale  1: frames of 80x60 pixels; 2: of 160x120 ("find-4" alone)
     """
     if preprocess_id == FIND:
         return Find(ink_height, ink_width, scale)

@@ -84,7 +84,7 @@ _CAMERA: dict[str, Any] = {
     "ink_shape": (16, 16),
     "data": ("mnist", "digits", "strokes"),
     "cares": ("wide",),
-    "renderings": 6,
+    "renderings": 10,
     "no_digit": 0.2,
 }
 
@@ -101,9 +101,9 @@ RECIPES = {
         Recipe("article-mnist", "svm", preprocess.ARTICLE, (12, 12), ("mnist",)),
         Recipe("linear", "svm", preprocess.FIND, (16, 16), ("mnist", "digits"), ("studio", "desk")),
         Recipe("mlp", "mlp", preprocess.FIND, (16, 16), ("mnist", "digits"), ("studio", "desk"), 2),
-        Recipe("tiny", **_CAMERA, architecture=_TINY, schedule=Schedule(32, 8)),
-        Recipe("fast", **_CAMERA, architecture=_FAST, schedule=Schedule(36, 10)),
-        Recipe("best", **_CAMERA, architecture=_BEST, schedule=Schedule(26, 6, batch=256, rate=8e-3)),
+        Recipe("tiny", **_CAMERA, architecture=_TINY, schedule=Schedule(12, 4)),
+        Recipe("fast", **_CAMERA, architecture=_FAST, schedule=Schedule(22, 6)),
+        Recipe("best", **_CAMERA, architecture=_BEST, schedule=Schedule(16, 5, batch=256, rate=8e-3)),
     )
 }
 
