@@ -35,10 +35,10 @@ def little() -> Iterator[None]:
     """All as ever, but less of it: a training takes seconds."""
     with pytest.MonkeyPatch.context() as patch:
         for module, name, value in (
-            (finetune, "_REHEARSED", 500), (finetune, "_VARIED", 500), (finetune, "_MEASURED", 300),
+            (finetune, "_REHEARSED", 1000), (finetune, "_VARIED", 1000), (finetune, "_MEASURED", 300),
             (finetune, "_MEASURED_OF_NONE", 20), (calibration, "FRAMES", 200), (calibration, "NO_DIGIT_FRAMES", 10),
             (finetune, "MAX_LOST", 0.05),  # so little rehearsal keeps less
-            (finetune, "_SCHEDULE", Schedule(epochs=0, integer_epochs=4, batch=64)),
+            (finetune, "_SCHEDULE", Schedule(epochs=0, integer_epochs=5, batch=64)),
         ):  # fmt: skip
             patch.setattr(module, name, value)
         yield
