@@ -75,6 +75,13 @@ def run(source: bytes, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return made
 
 
+def ran(source: str | bytes) -> dict[str, Any]:
+    """What a module holds once it has run."""
+    names: dict[str, Any] = {}
+    exec(source, names)
+    return names
+
+
 def test_what_is_left_of_the_driver_for_the_application_writes_the_same_registers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -251,10 +258,7 @@ def test_statements_stand_side_by_side_and_do_the_same() -> None:
         b"    return total, 'if:', [k for k in 'a:']\n"
     )
     made = ours({"a.py": source, "b.py": b"from a import f\n"})["a.py"].decode()
-    whole: dict[str, Any] = {}
-    short: dict[str, Any] = {}
-    exec(source, whole)
-    exec(made, short)
+    whole, short = ran(source), ran(made)
     for given in ((5, 0), (5, 2), (40, 1), (0, 0)):
         assert short["f"](*given) == whole["f"](*given)
     assert made.count("\n") < source.count(b"\n") - 4
@@ -298,10 +302,7 @@ def test_variables_get_short_names_and_what_others_can_see_keeps_its_own() -> No
         b"    return count(rows, start=1, scale=3)\n"
     )
     made = ours({"a.py": source, "b.py": b"from a import total, count, outer, by_name\n"})["a.py"].decode()
-    whole: dict[str, Any] = {}
-    short: dict[str, Any] = {}
-    exec(source, whole)
-    exec(made, short)
+    whole, short = ran(source), ran(made)
     rows = [[1, 2], [3]]
     for name, given in (("count", (rows,)), ("by_name", (rows,)), ("outer", (4,)), ("count", (rows, 1.5))):
         assert short[name](*given) == whole[name](*given)

@@ -22,9 +22,7 @@ from string import ascii_lowercase
 from typing import NamedTuple
 
 _NOTE = "# Shortened by picodigits for a quicker start: private constants, comments, annotations. Same behaviour."
-_NOTE_USED = (
-    "# Shortened by picodigits for a quicker start and more memory: it uses no more of it. Private names are others."
-)
+_NOTE_USED = "# Shortened by picodigits for a quicker start and more memory: what it does not use is left out."
 _OURS = "# Shortened by picodigits for a quicker start; src/picodigits_board/ of the project has it with comments."
 
 _SHORT = [  # a, b ... aa, ab ...
