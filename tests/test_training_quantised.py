@@ -47,10 +47,11 @@ def packed(layers: list[Any], outputs: int = 10) -> Model:
 
 def test_the_network_that_is_trained_is_the_network_that_the_board_runs(small: Any) -> None:
     inks, labels = small
+    torch.manual_seed(0)
     net = quantised.IntegerNet(SMALL, (16, 16), 10)
     seen = torch.from_numpy(inks >> SMALL.ink_shift).unsqueeze(1).float()
     optimiser = torch.optim.Adam(net.parameters(), 0.01)
-    for _ in range(15):
+    for _ in range(40):
         optimiser.zero_grad()
         torch.nn.functional.cross_entropy(net(seen), torch.from_numpy(labels)).backward()
         optimiser.step()
@@ -62,7 +63,7 @@ def test_the_network_that_is_trained_is_the_network_that_the_board_runs(small: A
         trained = torch.round(net(seen) * last.scale).numpy().astype(np.int32)
     model = packed(net.integer_layers())
     np.testing.assert_array_equal(NumpyExecutor(model).scores(inks), trained)
-    assert (trained.argmax(axis=1) == floats).mean() > 0.9  # rounding alone changes little
+    assert (trained.argmax(axis=1) == floats).mean() > 0.9  # rounding alone changes little: 0.96 to 0.99 of 12 seeds
     assert all(layer.narrow for layer in model.layers)
 
 
