@@ -80,7 +80,8 @@ def _training(recipe: Recipe) -> str:
     if recipe.kind != "network":
         return "scikit-learn"
     assert recipe.schedule is not None
-    return f"PyTorch, {recipe.schedule.epochs} epochs in floats and {recipe.schedule.integer_epochs} in integers"
+    epochs = f"{recipe.schedule.epochs} epochs in floats and {recipe.schedule.integer_epochs} in integers"
+    return f"PyTorch, {epochs}" + ", taught by a larger network" * (recipe.teacher is not None)
 
 
 def _declining(model: Model, rows: list[dict[str, str]]) -> str:

@@ -229,13 +229,14 @@ def test_the_network_keeps_its_sums_in_the_screens_memory(model: Model) -> None:
 
 
 def test_the_boards_program_asks_for_settings_that_there_are() -> None:
-    source = (resources.files("picodigits_board") / "code.py").read_text("utf-8")
+    board = resources.files("picodigits_board")
     asked = {
         node.slice.value
-        for node in ast.walk(ast.parse(source))
+        for name in ("code.py", "reading.py")
+        for node in ast.walk(ast.parse((board / name).read_text("utf-8")))
         if isinstance(node, ast.Subscript)
         and isinstance(node.value, ast.Name)
-        and node.value.id == "SETTINGS"
+        and node.value.id in ("SETTINGS", "chosen")
         and isinstance(node.slice, ast.Constant)
     }
     assert asked <= set(settings.SETTINGS)

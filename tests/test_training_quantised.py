@@ -14,7 +14,7 @@ from picodigits.errors import TrainingError
 from picodigits.evaluation import resize
 from picodigits.executors import NumpyExecutor
 from picodigits.training import calibration, recipes
-from picodigits.training.architectures import Architecture, Conv, Dense, Schedule
+from picodigits.training.architectures import Architecture, Conv, Dense, Schedule, Teacher
 from picodigits_board import preprocess
 from picodigits_board.modelfile import Model
 
@@ -33,6 +33,7 @@ SMALL = Architecture((Conv(4, pad=1, pool=2), Conv(4, depthwise=True), Conv(6, (
 @pytest.fixture(scope="module")
 def small() -> tuple[Any, Any]:
     """Inks (1000, 16, 16) of scikit-learn's digits and their labels."""
+    torch.set_num_threads(1)  # as in training; two tests at a time leave no core for more
     train = datasets.load("digits", "train")
     return resize(train.images[:1000], (16, 16)), train.labels[:1000]
 
@@ -73,6 +74,31 @@ def test_a_network_learns_to_read_and_keeps_it_in_integers(small: Any) -> None:
     test = datasets.load("digits", "test")
     scores = NumpyExecutor(packed(layers)).scores(resize(test.images, (16, 16)))
     assert (scores.argmax(axis=1) == test.labels).mean() > 0.8
+
+
+def test_a_network_learns_from_its_teacher_who_learns_once(small: Any, tmp_path: Path) -> None:
+    inks, labels = small
+    odd = np.where(labels < 2, 1 - labels, labels)  # a 0 is called 1, and a 1 is called 0
+    teacher = Teacher(SMALL, Schedule(4, 0, batch=50), shown=12_500, share=1.0)
+    stages: list[str] = []
+
+    def trained(told: Any, schedule: Schedule) -> list[Any]:
+        return quantised.train_network(
+            SMALL, inks, told, 10, lambda stage, done, total: stages.append(stage), schedule=schedule,
+            checkpoint=tmp_path / "pupil.pt", teacher=teacher,
+        )  # fmt: skip
+
+    scores = NumpyExecutor(packed(trained(odd, Schedule(12, 4, batch=50)))).scores(inks)
+    assert (scores.argmax(axis=1) == odd).mean() > 0.8
+    assert stages[0] == "teacher, epoch 1 of 13"  # of 1 000 inks, until it has seen 12 500
+    assert "the teacher answers" in stages
+    stages.clear()
+    trained(odd, Schedule(1, 1, batch=50))  # another training: the teacher is found beside its checkpoint
+    assert stages[0] == "the teacher answers"
+    assert "epoch 1 of 2" in stages
+    stages.clear()
+    trained(labels, Schedule(1, 1, batch=50))  # other labels: another teacher
+    assert stages[0] == "teacher, epoch 1 of 13"
 
 
 class KilledError(Exception):
@@ -134,7 +160,8 @@ def test_a_recipe_that_rejects_gives_a_model_that_does(monkeypatch: pytest.Monke
     monkeypatch.setattr(calibration, "FRAMES", 60)
     monkeypatch.setattr(calibration, "NO_DIGIT_FRAMES", 10)
     recipe = replace(recipes.RECIPES["tiny"], data=("digits",), renderings=2, no_digit=0.5, schedule=Schedule(4, 2))
-    recipe = replace(recipe, cares=("studio",))
+    assert recipe.teacher is not None
+    recipe = replace(recipe, cares=("studio",), teacher=replace(recipe.teacher, shown=10_000))
     samples = recipes.inks_of(recipe, [datasets.load("digits", "train")], quiet)
     assert set(samples.labels.tolist()) == set(range(11))
     assert 0.05 < (samples.labels == 10).mean() < 0.4

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from picodigits import camera, captures, datasets, modelfile, writers
 from picodigits.datasets import Dataset
@@ -504,6 +505,7 @@ _WORK: list[_Work] = []  # of a worker process
 
 
 def _take(work: _Work) -> None:
+    threadpool_limits(1)  # small products of matrices: threads of two processes get into each other's way
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is told once, by the process that started this one
     _WORK[:] = [work]
 

@@ -56,15 +56,10 @@ try:
     if lcd:
         lcd.camera(picture, SETTINGS["TRANSPOSE"])  # something to look at, while the rest is read in
     heap.read_in("preprocess", "screen", "stages", "reading", "modelfile", "layers")
-    from picodigits_board import modelfile, network, preprocess, reading, screen, stages
+    from picodigits_board import preprocess, reading, screen, stages
 
-    with open(SETTINGS["MODEL"], "rb") as file:
-        model = settings.adjusted(modelfile.Model(file))
-        finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width, 2 if LARGE else 1)
-        net = network.Network(model, scratch=lcd.memory if lcd else None)
-        reader = reading.make(model, finder, net, SETTINGS["DIGITS"], SETTINGS["TRANSPOSE"])
-        link.usb.introduce(model)
-    del model, modelfile, settings
+    reader = reading.open_reader(SETTINGS, 2 if LARGE else 1, lcd.memory if lcd else None)
+    del settings
     heap.forget("modelfile", "layers", "settings")
     if lcd:
         view = screen.Screen(lcd, picture, reader.labels, reader.shown_size, SETTINGS["TRANSPOSE"], SETTINGS["DIGITS"])

@@ -29,6 +29,8 @@ from picodigits_board.decide import Decider
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     import numpy as np
 
     from picodigits_board.article import Article
@@ -105,3 +107,19 @@ def make(model: Model, finder: Article | preprocess.Find, net: Network, digits: 
     from picodigits_board.row import RowReader
 
     return RowReader(model, finder, net, transpose, digits)
+
+
+def open_reader(chosen: dict[str, Any], scale: int, scratch: object) -> Reader:
+    """The board's, with the model file and the other settings `chosen`; `link.usb` learns who it is.
+
+    `scale` as `preprocess.make` has it, `scratch` as `network.Network`. A function, so that nothing refers on to what
+    the reading took: `heap.forget` shall give it back. Raises OSError, ModelFileError, ValueError and MemoryError.
+    """
+    from picodigits_board import link, modelfile, network, settings
+
+    with open(chosen["MODEL"], "rb") as file:
+        model = settings.adjusted(modelfile.Model(file))  # type: ignore[no-untyped-call]
+        finder = preprocess.make(model.preprocess_id, model.ink_height, model.ink_width, scale)
+        net = network.Network(model, scratch=scratch)
+        link.usb.introduce(model)
+        return make(model, finder, net, chosen["DIGITS"], chosen["TRANSPOSE"])

@@ -56,3 +56,20 @@ class Schedule:
     rate: float = 6e-3
     integer_rate: float = 0.003
     decay: float = 0.01
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A larger network that never leaves the PC: it learns first, and the one to be trained learns from its answers.
+
+    They say more than a label does: how much this 7 looks like a 1 (Hinton, Vinyals and Dean 2015, arXiv:1503.02531).
+
+    schedule  its `integer_epochs` are 0: it stays in floats
+    shown     samples that it sees at least: of few it makes more epochs than the schedule's
+    share     of its answer in what is to be learned, 0 to 1; the rest is the label's
+    """
+
+    architecture: Architecture
+    schedule: Schedule
+    shown: int = 1_000_000
+    share: float = 0.7

@@ -1,10 +1,11 @@
 """Train the integer network of the board in PyTorch: in floats first, then with the integers' own rounding.
 
-First the network learns in float32 with batch normalisation. Then each weight is given its place on the grid of
-integers that the board has: the scale of an output is the largest at which no input can take its sum outside int16
-and its largest usual activation stays below `top`. At last it learns on, each forward pass computing exactly what the
-board will compute; gradients pass through the roundings as if they were not there (straight-through estimator:
-Bengio, Leonard and Courville 2013, arXiv:1308.3432). So the trained network *is* the integer network.
+First the network learns in float32 with batch normalisation, from labels and from the answers of a larger network, its
+teacher. Then each weight is given its place on the grid of integers that the board has: the scale of an output is the
+largest at which no input can take its sum outside int16 and its largest usual activation stays below `top`. At last it
+learns on, each forward pass computing exactly what the board will compute; gradients pass through the roundings as if
+they were not there (straight-through estimator: Bengio, Leonard and Courville 2013, arXiv:1308.3432). So the trained
+network *is* the integer network.
 
 One process, one thread: the same seed gives the same layers, also where the training was killed and resumed. Needs
 PyTorch (`pip install picodigits[train]`).
@@ -29,7 +30,7 @@ from picodigits import modelfile
 from picodigits.errors import TrainingError
 from picodigits.frames import replace_atomically
 from picodigits.modelfile import ConvLayer, DenseLayer, IntegerLayer
-from picodigits.training.architectures import Architecture, Conv, Dense, Schedule
+from picodigits.training.architectures import Architecture, Conv, Dense, Schedule, Teacher
 from picodigits.training.dense import Inks, Labels, Progress
 from picodigits_board.modelfile import Model
 
@@ -343,11 +344,13 @@ def train_network(
     schedule: Schedule | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
+    teacher: Teacher | None = None,
     held: tuple[Inks, Labels] | None = None,
 ) -> list[IntegerLayer]:
     """The integer layers of a network trained on inks (N, H, W) uint8 with labels (N,) 0..outputs - 1.
 
     checkpoint  file that is replaced after each epoch and taken up again if it is of the same training; it stays
+    teacher     learns first, its checkpoint beside: trainings of different networks with the same data share it
     held        inks and labels that are not learned from: how many are read right is told with the progress
     Raises TrainingError where a checkpoint can't be written, or there is nothing to learn.
     """
@@ -358,10 +361,12 @@ def train_network(
             "Add folders or another --data."
         )
     torch.set_num_threads(1)  # sums are added up in one order
-    torch.manual_seed(seed)
-    net = IntegerNet(architecture, (inks.shape[1], inks.shape[2]), outputs)
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trainer = _Trainer(net, architecture, inks, labels, schedule, seed)
+    targets: Labels | Tensor = labels
+    if teacher is not None:
+        beside = checkpoint and checkpoint.with_name(f"teacher-{seed}.pt")
+        targets = _taught(teacher, inks, labels, outputs, progress, seed, beside)
+    trainer = _Trainer(_new_network(architecture, inks, outputs, seed), architecture, inks, targets, schedule, seed)
+    net = trainer.net
     state = _Checkpoint(checkpoint, trainer.key())
     state.restore(trainer)
     while trainer.epoch < trainer.epochs:
@@ -372,6 +377,37 @@ def train_network(
             progress(f"epoch {trainer.epoch} of {trainer.epochs}: {right:.2%} of those held back read right", 1, 1)
     net.keep_narrow()
     return net.integer_layers()
+
+
+def _new_network(architecture: Architecture, inks: Inks, outputs: int, seed: int) -> IntegerNet:
+    torch.manual_seed(seed)
+    net = IntegerNet(architecture, (inks.shape[1], inks.shape[2]), outputs)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net
+
+
+def _taught(
+    teacher: Teacher, inks: Inks, labels: Labels, outputs: int, progress: Progress, seed: int, checkpoint: Path | None
+) -> Tensor:
+    """What is to be learned from each ink (N, outputs): a teacher's answer, mixed with the label."""
+    net = _new_network(teacher.architecture, inks, outputs, seed)
+    schedule = replace(teacher.schedule, epochs=max(teacher.schedule.epochs, -(-teacher.shown // len(inks))))
+    trainer = _Trainer(net, teacher.architecture, inks, labels, schedule, seed)
+    state = _Checkpoint(checkpoint, trainer.key())
+    state.restore(trainer)
+    while trainer.epoch < trainer.epochs:
+        trainer.run_epoch(lambda stage, done, total: progress(f"teacher, {stage}", done, total))
+        state.save(trainer)
+    net.eval()
+    answers = functional.one_hot(trainer.labels, outputs).float() * (1 - teacher.share)
+    with torch.no_grad():
+        for start in range(0, len(inks), 512):
+            if start % 51200 == 0:
+                progress("the teacher answers", start, len(inks))
+            some = torch.arange(start, min(start + 512, len(inks)))
+            answers[some] += teacher.share * torch.softmax(net(trainer.batch(some)), dim=1)
+    progress("the teacher answers", len(inks), len(inks))
+    return answers
 
 
 class _Trainer:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from picodigits import camera, executors
 from picodigits.datasets import cache_folder
@@ -135,6 +136,7 @@ _RENDERING: list[Rendering] = []  # of a worker process
 
 
 def _take(rendering: Rendering) -> None:
+    threadpool_limits(1)  # small products of matrices: threads of two processes get into each other's way
     _RENDERING[:] = [rendering]
 
 
