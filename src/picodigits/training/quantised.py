@@ -345,13 +345,11 @@ def train_network(
     seed: int = 0,
     checkpoint: Path | None = None,
     teacher: Teacher | None = None,
-    held: tuple[Inks, Labels] | None = None,
 ) -> list[IntegerLayer]:
     """The integer layers of a network trained on inks (N, H, W) uint8 with labels (N,) 0..outputs - 1.
 
     checkpoint  file that is replaced after each epoch and taken up again if it is of the same training; it stays
     teacher     learns first, its checkpoint beside: trainings of different networks with the same data share it
-    held        inks and labels that are not learned from: how many are read right is told with the progress
     Raises TrainingError where a checkpoint can't be written, or there is nothing to learn.
     """
     schedule = schedule or Schedule()
@@ -372,9 +370,6 @@ def train_network(
     while trainer.epoch < trainer.epochs:
         trainer.run_epoch(progress)
         state.save(trainer)
-        if held is not None:
-            right = trainer.accuracy(*held)
-            progress(f"epoch {trainer.epoch} of {trainer.epochs}: {right:.2%} of those held back read right", 1, 1)
     net.keep_narrow()
     return net.integer_layers()
 
@@ -491,16 +486,6 @@ class _Trainer:
     def batch(self, chosen: Tensor) -> Tensor:
         """What the network sees of the chosen inks: (n, 1, H, W) float, whole numbers."""
         return _seen(self.inks[chosen], self.architecture.ink_shift)
-
-    @torch.no_grad()
-    def accuracy(self, inks: Inks, labels: Labels) -> float:
-        """Part of the inks read right."""
-        self.net.eval()
-        right = 0
-        for start in range(0, len(inks), 512):
-            x = torch.from_numpy(inks[start : start + 512] >> self.architecture.ink_shift).unsqueeze(1).float()
-            right += int((self.net(x).argmax(1).numpy() == labels[start : start + 512]).sum())
-        return right / len(inks)
 
 
 class _Checkpoint:
