@@ -19,6 +19,7 @@ from picodigits.errors import ModelFileError, did_you_mean
 from picodigits.frames import replace_atomically
 from picodigits_board import layers as board_layers
 from picodigits_board import modelfile as layout
+from picodigits_board import network as board_network
 
 SUFFIX = ".pdm"
 MAX_FILE_BYTES = 1 << 24  # far more than a Pico's flash: what is larger is no model
@@ -31,6 +32,7 @@ CONV_US_PER_MAC = 0.32  # of the sums of a convolution, those dropped at the end
 _TAP_US = 20  # one weight of every output, whatever their number
 _LAYER_US = 500
 _VIEW_BYTES = 52  # of an array that is a part of another, and its place in a list
+_STEP_BYTES = 2 * _VIEW_BYTES + 16  # of a weight's ratios and what it meets, and the pair of them
 _LAYER_BYTES = 900  # of a layer's object and small arrays
 
 
@@ -207,7 +209,7 @@ def heap_bytes(model: layout.Model) -> int:
     buffers and views, and the largest of what a layer needs for a moment. 61 KB of it stay for `best`, 22 for `fast`.
     """
     kept = 0
-    sums = 2 * board_layers.AT_A_TIME
+    sums = 0
     passing = 0
     shape = (1, model.ink_height, model.ink_width)
     for layer in model.layers:
@@ -217,15 +219,14 @@ def heap_bytes(model: layout.Model) -> int:
             plane = (height + 2 * layer.pad + 1) * (width + 2 * layer.pad)
             fold = board_layers.fold_of(layer, shape, 1)
             taps = layer.weights // (layer.outputs * fold)
-            kept += 2 * (channels * plane + layer.weights) + (
-                2 * _VIEW_BYTES * taps if taps <= board_layers.KEPT_TAPS else 0
-            )
+            kept += 2 * (channels * plane + layer.weights)
+            kept += _STEP_BYTES * taps if taps <= board_layers.KEPT_TAPS else 0
             made = layer.outputs * board_layers.positions_of(layer, shape, 1)
             sums = max(sums, 2 * fold * made)
             passing = max(passing, made + 6 * layer.outputs * layer.shape[1] * layer.shape[2])
         else:
             kept += layer.weights + 4 * layer.outputs
-            passing = max(passing, 0 if layer.narrow else 4 * (layer.inputs + layer.outputs))
+            passing = max(passing, 2 * board_network.PRODUCTS if layer.narrow else 4 * (layer.inputs + layer.outputs))
         shape = layer.shape
     return kept + sums + passing
 

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 CONV = 2  # as modelfile.py has it
 _FOLDED = 2048  # a convolution is folded where that takes at most so many sums; above, a single call costs nothing
-KEPT_TAPS = 128  # views of a convolution's weights and inputs are kept up to so many, 96 bytes each, or made anew
-AT_A_TIME = 1024  # weights that are inverted at a time, and least room for the product of a narrow dense layer
+KEPT_TAPS = 128  # views of a convolution's weights and inputs are kept up to so many, 112 bytes each, or made anew
+_AT_A_TIME = 1024  # weights that are inverted at a time
 
 
 def read(model: Model, batch: int, scratch: object = None) -> list[Dense | Convolution]:
     """The layers of a model for `batch` inks at a time, ready to run; `scratch` as `network.Network` has it."""
     shapes = [(1, model.ink_height, model.ink_width)] + [layer.shape for layer in model.layers]
-    room = AT_A_TIME
+    room = 1
     for layer, shape in zip(model.layers, shapes):  # noqa: B905
         if layer.kind == CONV:
             room = max(room, layer.outputs * fold_of(layer, shape, batch) * positions_of(layer, shape, batch))
@@ -45,12 +45,14 @@ def read(model: Model, batch: int, scratch: object = None) -> list[Dense | Convo
         if _ON_BOARD:
             gc.collect()  # or this one lies behind the garbage of the last one
         layer = model.layers[number]
-        make = _convolution if layer.kind == CONV else _dense
-        layers.insert(0, make(layer, model, shapes[number], sums, batch))
+        if layer.kind == CONV:
+            layers.insert(0, _convolution(layer, model, shapes[number], sums, batch))
+        else:
+            layers.insert(0, _dense(layer, model, batch))
     return layers
 
 
-def _dense(layer: Layer, model: Model, shape: tuple, sums: np.ndarray, batch: int) -> Dense:
+def _dense(layer: Layer, model: Model, batch: int) -> Dense:
     made = Dense()
     made.weights = _weights(layer, model, 0, layer.weights).reshape((layer.outputs, layer.inputs))
     made.relu = layer.relu
@@ -63,10 +65,6 @@ def _dense(layer: Layer, model: Model, shape: tuple, sums: np.ndarray, batch: in
     if made.narrow:
         made.biases = np.array(biases, dtype=np.int16)
         made.sums = np.zeros(layer.outputs, dtype=np.int16)
-        rows = min(max(len(sums) // layer.inputs, 1), layer.outputs)
-        if rows * layer.inputs > len(sums):
-            sums = np.zeros(layer.inputs, dtype=np.int16)
-        made.products = sums[: rows * layer.inputs].reshape((rows, layer.inputs))
     else:
         made.biases = np.array(biases).reshape((layer.outputs, 1)) * 1.0
     return made
@@ -117,9 +115,10 @@ def _convolution(layer: Layer, model: Model, shape: tuple, sums: np.ndarray, bat
             phase = phases[y % down * right + x % right]
             plane = phase[start : start + channels * size].reshape((channels, size))
             made.seen.append(plane[:, :positions])
+    made.steps = []
     if len(made.ratios) <= KEPT_TAPS:
-        made.ratios = list(made.ratio_columns())
-        made.seen = list(made.seen_by_each())
+        made.steps = list(zip(made.ratio_columns(), made.seen_by_each()))  # noqa: B905
+        made.seen = []
     return made
 
 
@@ -161,7 +160,7 @@ def _ratios(layer: Layer, model: Model, fold: int) -> tuple:
         part = ratios[row : row + inputs, place % fold * outputs : (place % fold + 1) * outputs]
         part += _weights(layer, model, place * size, size).reshape((inputs, outputs))
     last = ratios[count:].copy().reshape((fold * outputs, 1))
-    step = max(AT_A_TIME // (fold * outputs), 1)
+    step = max(_AT_A_TIME // (fold * outputs), 1)
     for stop in range(1 + count, 1, -step):  # from the end, so that the forerunners are still there
         start = max(stop - step, 1)
         weight = ratios[start:stop]

@@ -12,7 +12,7 @@ numbers and modulo 2**16: one multiplication and one addition in place a weight,
 once, without a temporary. 0.32 microseconds a multiply-accumulate, against 1.9 to 2.3 for `dot`; measured on
 CircuitPython 10.0.0, rp2040py 0.3.6, 125 MHz. Small ones are folded: the columns of the kernel are summed up beside
 each other, as if each were an output, and added at the end, one position apart. A narrow dense layer is a product
-in place and a sum in int16, 0.6. Other dense layers are a float32 `dot`, which is exact because the exporter proves
+and a sum in int16, 0.3. Other dense layers are a float32 `dot`, which is exact because the exporter proves
 that no accumulator can reach 2**24.
 
 ulab: dot, floor, clip, sum, maximum, minimum, right_shift, + - * and *= += of int8, uint8 and int16.
@@ -23,7 +23,6 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # not on the board, which forgets that module once the model has been read
     from collections.abc import Iterator
-    from typing import Any
 
     from picodigits_board.modelfile import Model
 
@@ -38,6 +37,7 @@ except ImportError:
     _PIECE = 1 << 30
     _BATCH = 32  # inks at a time: the sums of a layer stay in the processor's cache
 
+PRODUCTS = 1024  # of a narrow dense layer, made at a time: in a new array, since in place it would take three steps
 _FLOAT = np.ones((1, 1))  # multiplying by it makes an array float, in ulab and in NumPy
 
 
@@ -107,21 +107,15 @@ class Dense:
     weights: np.ndarray  # (outputs, inputs) int8
     biases: np.ndarray  # (outputs,) int16, or (outputs, 1) float
     sums: np.ndarray  # of a narrow one: (outputs,) int16
-    products: np.ndarray  # ... and (rows, inputs) int16, so many outputs at a time
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """x holds (inputs, batch) activations in that order, in any shape; returns (outputs, batch)."""
         if self.narrow:
             x = x.reshape((1, self.inputs))
             sums = self.sums
-            rows = len(self.products)
+            rows = max(PRODUCTS // self.inputs, 1)
             for start in range(0, len(sums), rows):
-                weights = self.weights[start : start + rows]
-                products = self.products[: len(weights)]
-                products *= 0
-                products += weights
-                products *= x
-                sums[start : start + rows] = np.sum(products, axis=1)
+                sums[start : start + rows] = np.sum(self.weights[start : start + rows] * x, axis=1)
             sums += self.biases
             made = sums.reshape((len(sums), 1))
             return _requantised(made, self.shift, self.top) if self.relu else made
@@ -152,10 +146,11 @@ class Convolution:
     input_shape: tuple
     sums: np.ndarray  # (fold * outputs, positions) int16
     biases: np.ndarray  # (outputs, 1) int16
-    ratios: Any  # (weights, fold * outputs) int16, or a list of its rows, each (fold * outputs, 1)
+    ratios: np.ndarray  # (weights, fold * outputs) int16; the first is 0
     last: np.ndarray  # (fold * outputs, 1) int16
     windows: list  # (part of a plane, first row and column of the input that belong there)
-    seen: list  # what each place of the kernel meets: (channels, positions); or what each weight does
+    seen: list  # what each place of the kernel meets: (channels, positions); empty where `steps` has it
+    steps: list  # of each weight its ratios, (fold * outputs, 1), and what it meets; empty: made anew at each run
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """x holds (channels, height, width, batch) activations in that order, in any shape; returns its own likewise,
@@ -168,10 +163,8 @@ class Convolution:
             window *= 0
             window += _every(x[row : row + (count - 1) * down + 1 : down], column, right, across // batch, batch)
         sums = self.sums
-        kept = isinstance(self.ratios, list)
-        ratios = iter(self.ratios if kept else self.ratio_columns())
-        for activations in self.seen if kept else self.seen_by_each():
-            sums *= next(ratios)  # the first one is 0
+        for ratio, activations in self.steps or zip(self.ratio_columns(), self.seen_by_each()):  # noqa: B905
+            sums *= ratio  # the first one is 0
             sums += activations
         sums *= self.last
         outputs = self.outputs
