@@ -164,6 +164,27 @@ def test_hidden_activations_fill_the_byte() -> None:
     assert 100 < np.quantile(hidden, 0.9995) <= 256
 
 
+def test_neat_photographs_come_beside_the_others_and_make_no_more_frames_without_a_digit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[renderings.Rendering] = []
+
+    def note(rendering: renderings.Rendering, *_: object) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        taken.append(rendering)
+        return np.zeros((1, *rendering.ink_shape), np.uint8), np.zeros(1, np.int64)
+
+    monkeypatch.setattr(renderings, "inks_of", note)
+    digits = datasets.load("digits", "train")
+    few = digits.take(np.arange(100))
+    recipe = replace(recipes.RECIPES["tiny"], data=("digits",), renderings=2, neat=1, no_digit=0.5)
+    recipes.inks_of(recipe, [few], quiet, fewest=600)
+    shown = [(one.care, one.kind == "", one.frames) for one in taken]
+    assert shown[:9] == [("wide", True, 100)] * 6 + [("neat", True, 100)] * 3
+    assert all((care, digit) == ("wide", False) for care, digit, _ in shown[9:])
+    assert sum(frames for *_, frames in shown[9:]) == pytest.approx(300, abs=len(shown[9:]))
+    assert len({one.seed for one in taken}) == len(taken)
+
+
 def test_renderings_come_from_the_cache_the_second_time_and_are_the_same(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

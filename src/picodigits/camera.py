@@ -8,7 +8,7 @@ synthetic writing). That is bent, projected into the frame at twice its resoluti
 of every pixel. Paper, ink and light are linear reflectances; the sensor adds noise and a tone curve and drops the low
 bits (RGB565).
 
-Five levels of care (`CARE`), each a set of ranges (`Care`):
+Levels of care (`CARE`), each a set of ranges (`Care`):
 
     clean    upright, centred, 80 % of the height, even white paper, drawn with MNIST's own grey borders
     studio   even white paper, black ink, the digit filling the middle
@@ -16,6 +16,7 @@ Five levels of care (`CARE`), each a set of ranges (`Care`):
     hard     35 to 100 %, anywhere, 20 degrees, hard shadow edges, ruled and squared paper, pens and pencil, thin and
              thick strokes, defocus, low light
     wide     for training only: all of these at random and wider ranges, frame by frame
+    neat     for training only: as clean, but 60 to 90 % of the height, tilted to 8 degrees, slanted, bent
 
 Effects are listed in `EFFECTS`; `without` switches some off, `only` all others. Photographs are reproducible: every
 frame has its own generator, `default_rng([seed, number])`, and one draw of it. Grain and noise are cut from tables
@@ -200,6 +201,9 @@ _CLEAN = Care(
     tint=(0.0, 0.0), gradient=(0.0, 0.0), level=(0.95, 0.95), defocus=(0.0, 0.0), noise=(0.002, 0.002),
     gamma=(0.5, 0.5),
 )  # fmt: skip
+_NEAT = replace(
+    _CLEAN, height=(0.6, 0.9), tilt=(-8.0, 8.0), slant=(-0.15, 0.25), aspect=(0.85, 1.2), elastic=(0.0, 0.02)
+)
 
 CARE: dict[str, Care | Mix] = {
     "clean": _CLEAN,
@@ -209,17 +213,7 @@ CARE: dict[str, Care | Mix] = {
     "wide": Mix(
         (
             (0.05, _CLEAN),
-            (
-                0.11,
-                replace(
-                    _CLEAN,
-                    height=(0.6, 0.9),
-                    tilt=(-8.0, 8.0),
-                    slant=(-0.15, 0.25),
-                    aspect=(0.85, 1.2),
-                    elastic=(0.0, 0.02),
-                ),
-            ),
+            (0.11, _NEAT),
             (0.05, replace(_STUDIO, slant=(-0.2, 0.3), aspect=(0.85, 1.2), elastic=(0.0, 0.02), stroke=(0.6, 1.3))),
             (0.05, replace(_STUDIO, raw=1.0, elastic=(0.0, 0.02), aspect=(0.85, 1.2), slant=(-0.2, 0.3))),
             (0.2, replace(_DESK, slant=(-0.2, 0.3), aspect=(0.8, 1.2), elastic=(0.0, 0.02), stroke=(0.5, 1.3))),
@@ -227,6 +221,7 @@ CARE: dict[str, Care | Mix] = {
             (0.27, _WIDER),
         )
     ),
+    "neat": _NEAT,
 }
 
 _NONE: Range = (0.0, 0.0)

@@ -54,7 +54,7 @@ app.add_typer(data_app, name="data")
 Folder = Annotated[
     Path | None, typer.Option("--folder", help="Where the MNIST files lie. Default: PICODIGITS_DATA, then the cache.")
 ]
-Camera = Literal["none", "clean", "studio", "desk", "hard", "wide", "effects", "no-digit"]
+Camera = Literal["none", "clean", "studio", "desk", "hard", "wide", "neat", "effects", "no-digit"]
 _SPLITS: tuple[datasets.Split, ...] = ("train", "test")
 
 
@@ -221,8 +221,8 @@ def data_show(
     camera: Annotated[
         Camera,
         typer.Option(
-            help="Show what the camera would see at this level of care (wide: as in training); effects: one at a time;"
-            " no-digit: what is to be declined."
+            help="Show what the camera would see at this level of care (wide, neat: as in training); effects: one at a"
+            " time; no-digit: what is to be declined."
         ),
     ] = "none",
     split: Annotated[datasets.Split, typer.Option(help="Which part of the dataset.")] = "test",
