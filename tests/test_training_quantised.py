@@ -99,6 +99,9 @@ def test_a_network_learns_from_its_teacher_who_learns_once(small: Any, tmp_path:
     stages.clear()
     trained(labels, Schedule(1, 1, batch=50))  # other labels: another teacher
     assert stages[0] == "teacher, epoch 1 of 13"
+    stages.clear()
+    trained(odd, Schedule(1, 1, batch=50))  # the first one is still there
+    assert stages[0] == "the teacher answers"
 
 
 class KilledError(Exception):

@@ -349,7 +349,7 @@ def train_network(
     """The integer layers of a network trained on inks (N, H, W) uint8 with labels (N,) 0..outputs - 1.
 
     checkpoint  file that is replaced after each epoch and taken up again if it is of the same training; it stays
-    teacher     learns first, its checkpoint beside: trainings of different networks with the same data share it
+    teacher     learns first, its checkpoint beside: trainings of different networks on the same samples share it
     Raises TrainingError where a checkpoint can't be written, or there is nothing to learn.
     """
     schedule = schedule or Schedule()
@@ -361,8 +361,7 @@ def train_network(
     torch.set_num_threads(1)  # sums are added up in one order
     targets: Labels | Tensor = labels
     if teacher is not None:
-        beside = checkpoint and checkpoint.with_name(f"teacher-{seed}.pt")
-        targets = _taught(teacher, inks, labels, outputs, progress, seed, beside)
+        targets = _taught(teacher, inks, labels, outputs, progress, seed, checkpoint)
     trainer = _Trainer(_new_network(architecture, inks, outputs, seed), architecture, inks, targets, schedule, seed)
     net = trainer.net
     state = _Checkpoint(checkpoint, trainer.key())
@@ -384,11 +383,16 @@ def _new_network(architecture: Architecture, inks: Inks, outputs: int, seed: int
 def _taught(
     teacher: Teacher, inks: Inks, labels: Labels, outputs: int, progress: Progress, seed: int, checkpoint: Path | None
 ) -> Tensor:
-    """What is to be learned from each ink (N, outputs): a teacher's answer, mixed with the label."""
+    """What is to be learned from each ink (N, outputs): a teacher's answer, mixed with the label.
+
+    Its own checkpoint lies beside the network's, named after what it learns from: recipes with the same samples share
+    it.
+    """
     net = _new_network(teacher.architecture, inks, outputs, seed)
     schedule = replace(teacher.schedule, epochs=max(teacher.schedule.epochs, -(-teacher.shown // len(inks))))
     trainer = _Trainer(net, teacher.architecture, inks, labels, schedule, seed)
-    state = _Checkpoint(checkpoint, trainer.key())
+    key = trainer.key()
+    state = _Checkpoint(checkpoint and checkpoint.with_name(f"teacher-{key[:12]}.pt"), key)
     state.restore(trainer)
     while trainer.epoch < trainer.epochs:
         trainer.run_epoch(lambda stage, done, total: progress(f"teacher, {stage}", done, total))

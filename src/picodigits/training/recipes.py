@@ -113,7 +113,7 @@ RECIPES = {
         Recipe("mlp", "mlp", preprocess.FIND, (16, 16), ("mnist", "digits"), ("studio", "desk"), 2),
         Recipe("tiny", **_CAMERA, architecture=_TINY, schedule=Schedule(18, 5)),
         Recipe("fast", **_CAMERA, neat=3, architecture=_FAST, schedule=Schedule(30, 6)),
-        Recipe("best", **_CAMERA, neat=3, architecture=_BEST, schedule=Schedule(22, 6, batch=256, rate=8e-3)),
+        Recipe("best", **_CAMERA, architecture=_BEST, schedule=Schedule(22, 6, batch=256, rate=8e-3)),
     )
 }
 
