@@ -206,7 +206,7 @@ def ram_bytes(model: layout.Model, narrow: Sequence[bool] | None = None) -> int:
 
 def heap_bytes(model: layout.Model) -> int:
     """Heap that the network takes on the board, an estimate to some 10 %: its weights in the form that it keeps, its
-    buffers and views, and the largest of what a layer needs for a moment. 61 KB of it stay for `best`, 22 for `fast`.
+    buffers and views, and the largest of what a layer needs for a moment. 61 KB of it stay for `best`, 23 for `fast`.
     """
     kept = 0
     sums = 0
