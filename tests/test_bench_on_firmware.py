@@ -547,11 +547,18 @@ def test_board_and_pc_agree_on_ink_scores_and_decision(
     firmware: firmware_files.Firmware, name: str, count: int, care: str
 ) -> None:
     data = (resources.files("picodigits.pretrained") / f"{name}.pdm").read_bytes()
-    images = datasets.load("digits", "test").images[:count]
-    frames = camera.photograph(images, care, seed=6)
     model = modelfile.parse(data)
     pixels, classes = model.ink_height * model.ink_width, len(model.labels) + model.rejects
 
+    frames = camera.photograph(datasets.load("digits", "test").images[:240], care, seed=6)
+    if name == "fast":
+        read = NumpyExecutor(model).read(frames)
+        decider = reading.decider_of(model)
+        sure = np.array([decider.sure(decider.likelihoods(scores)) for scores in read.scores.tolist()])
+        again = np.flatnonzero(read.inks.found & ~sure)[:6]  # these are looked at again
+        assert len(again) == 6
+        frames = frames[np.concatenate([again, np.setdiff1d(np.arange(len(frames)), again)])]
+    frames = frames[:count]
     read = NumpyExecutor(model).read(frames)
     expected = np.zeros((len(frames), pixels + 4 * classes + 3), np.uint8)
     for i, row in enumerate(expected):
@@ -559,10 +566,6 @@ def test_board_and_pc_agree_on_ink_scores_and_decision(
         row[:pixels] = read.inks.inks[i].reshape(-1)
         row[pixels:-3] = np.frombuffer(struct.pack(f"<{classes}i", *read.scores[i].tolist()), np.uint8)
         row[-3:] = np.frombuffer(struct.pack("<1sBB", label, read.confidences[i], read.inks.statuses[i]), np.uint8)
-    if name == "fast":
-        decider = reading.decider_of(model)
-        unsure = [not decider.sure(decider.likelihoods(scores)) for scores in read.scores[read.inks.found].tolist()]
-        assert sum(unsure) >= 2  # were looked at again
 
     answer = run_on_board(
         PARITY_PROGRAM,
