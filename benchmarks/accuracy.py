@@ -6,7 +6,9 @@
 Test images only: MNIST's 10 000, scikit-learn's 719 and 2 000 of synthetic writers at four levels of care, and
 300 frames of every kind without a digit at two. Needs MNIST (picodigits data get mnist) and about five minutes on two
 cores. Reproducible: seeds are fixed, no timestamps; a row names the model file by its CRC32. `right_percent` is with
-declining switched off, the other two with it on. The README's table is checked against it by tests/test_docs.py.
+declining switched off, the other two with it on. What further looks are worth: `first_look_percent` is right with the
+first look alone, `board_percent` where only whole digits are looked at again, as on the board, which does so with
+`again_percent` of the frames. Tables of the documents are checked against it by tests/test_docs.py.
 """
 
 from __future__ import annotations
@@ -16,16 +18,19 @@ import csv
 import struct
 from pathlib import Path
 
+import numpy as np
 from rich.progress import Progress
 
 from picodigits import evaluation, modelfile
 from picodigits.evaluation import Evaluation
+from picodigits_board import preprocess
+from picodigits_board.decide import Decider
 from picodigits_board.modelfile import Model
 
 OUT = Path(__file__).with_name("accuracy.csv")
 FIELDS = (
     "model", "crc32", "source", "kind", "level", "frames", "right_percent", "declined_percent", "shown_wrong_percent",
-    "coverage_area_percent", "calibration_error_points",
+    "coverage_area_percent", "calibration_error_points", "first_look_percent", "board_percent", "again_percent",
 )  # fmt: skip
 
 
@@ -61,9 +66,20 @@ def _line(model: Model, result: Evaluation) -> tuple[str | int, ...]:
     line = (model.name, f"{crc:08x}", result.source, result.kind, result.level, len(result.labels))
     declined = f"{100 * result.declined:.2f}", f"{100 * result.wrong:.2f}"
     if result.kind:
-        return (*line, "", *declined, "", "")
+        return (*line, "", *declined, "", "", "", "", "")
     quality = f"{100 * result.coverage().area:.2f}", f"{100 * result.reliability().error:.2f}"
-    return (*line, f"{100 * result.accuracy:.2f}", *declined, *quality)
+    return (*line, f"{100 * result.accuracy:.2f}", *declined, *quality, *_looks(model, result))
+
+
+def _looks(model: Model, result: Evaluation) -> tuple[str, str, str]:
+    first = result.scores[:, : model.classes].argmax(axis=1)
+    found = np.equal(result.statuses, preprocess.FOUND)
+    again = 0
+    if preprocess.make(model.preprocess_id, model.ink_height, model.ink_width).looks > 1:
+        decider = Decider(model.octave, model.min_confidence, model.rejects)
+        again = sum(not decider.sure(decider.likelihoods(row)) for row in result.scores[found].tolist())
+    right = first == result.labels, np.where(found, result.best, first) == result.labels
+    return f"{100 * right[0].mean():.2f}", f"{100 * right[1].mean():.2f}", f"{100 * again / len(found):.2f}"
 
 
 if __name__ == "__main__":

@@ -81,7 +81,12 @@ def _training(recipe: Recipe) -> str:
         return "scikit-learn"
     assert recipe.schedule is not None
     epochs = f"{recipe.schedule.epochs} epochs in floats and {recipe.schedule.integer_epochs} in integers"
-    return f"PyTorch, {epochs}" + ", taught by a larger network" * (recipe.teacher is not None)
+    told = f"PyTorch, {epochs}"
+    if recipe.teacher is not None:
+        told += ", taught by " + (
+            "a larger network" if recipe.teacher.count == 1 else f"{recipe.teacher.count} larger networks"
+        )
+    return told + ", on further looks too" * (recipe.looks > 1)
 
 
 def _declining(model: Model, rows: list[dict[str, str]]) -> str:

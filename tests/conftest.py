@@ -10,6 +10,15 @@ import pytest
 
 from picodigits.bench import firmware as firmware_files
 from picodigits.errors import FirmwareError
+from picodigits.training import recipes, renderings
+
+
+@pytest.fixture(autouse=True)
+def _own_cache_of_trainings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Photographs and checkpoints that a test makes lie in a folder of its own: it finds none of the user's, and leaves
+    none there."""
+    for module in (recipes, renderings):
+        monkeypatch.setattr(module, "cache_folder", lambda: tmp_path / "cache of trainings")
 
 
 @pytest.fixture

@@ -62,6 +62,22 @@ def test_the_cards_of_the_models_are_those_of_the_files_and_of_the_benchmark() -
     assert module.cards() == (ROOT / "docs" / "models.md").read_text("utf-8"), "run benchmarks/cards.py"
 
 
+def test_what_further_looks_are_worth_is_told_as_it_was_measured() -> None:
+    with (ROOT / "benchmarks" / "accuracy.csv").open(encoding="utf-8") as file:
+        rows = {(row["model"], row["source"], row["level"]): row for row in csv.DictReader(file)}
+    text = " ".join((ROOT / "docs" / "how-it-works.md").read_text("utf-8").split())
+    seen = [("mnist", "clean"), ("mnist", "desk"), ("mnist", "hard"), ("digits", "desk"), ("digits", "hard")]
+    for name in ("tiny", "fast", "best"):
+        figures = [rows[name, *pair] for pair in seen]
+        told = " | ".join(f"{row['first_look_percent']} → {row['right_percent']}" for row in figures)
+        assert f"| `{name}` | {told} |" in text, told
+    board = [rows[name, "mnist", "hard"]["board_percent"] for name in ("tiny", "fast", "best")]
+    assert "`tiny` reads {} % there, `fast` {}, `best` {}.".format(*board) in text, board
+    again = [float(rows[name, "mnist", "desk"]["again_percent"]) for name in ("best", "fast", "tiny")]
+    said = "`best` looks at {:.1f} frames in a hundred again, `fast` at {:.1f}, `tiny` at {:.1f}.".format(*again)
+    assert said in text, said
+
+
 def test_the_ablation_table_is_that_of_the_benchmark() -> None:
     with (ROOT / "benchmarks" / "ablation.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["source"] == "mnist"]

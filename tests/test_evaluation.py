@@ -117,9 +117,9 @@ def test_no_recipe_takes_its_photographs_with_the_seeds_of_evaluation_or_calibra
 
     seeds: list[int] = []
 
-    def note(rendering: renderings.Rendering, *_: object) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def note(rendering: renderings.Rendering, *_: object) -> renderings.Rendered:
         seeds.append(rendering.seed)
-        return np.zeros((1, *rendering.ink_shape), np.uint8), np.zeros(1, np.int64)
+        return renderings.Rendered(np.zeros((1, *rendering.ink_shape), np.uint8), *np.zeros((2, 1), np.int64))
 
     monkeypatch.setattr(renderings, "inks_of", note)
     monkeypatch.setattr(writers, "letters", lambda *_, **__: np.zeros((1, 64, 64), np.uint8))

@@ -169,9 +169,9 @@ def test_neat_photographs_come_beside_the_others_and_make_no_more_frames_without
 ) -> None:
     taken: list[renderings.Rendering] = []
 
-    def note(rendering: renderings.Rendering, *_: object) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def note(rendering: renderings.Rendering, *_: object) -> renderings.Rendered:
         taken.append(rendering)
-        return np.zeros((1, *rendering.ink_shape), np.uint8), np.zeros(1, np.int64)
+        return renderings.Rendered(np.zeros((1, *rendering.ink_shape), np.uint8), *np.zeros((2, 1), np.int64))
 
     monkeypatch.setattr(renderings, "inks_of", note)
     digits = datasets.load("digits", "train")
@@ -193,20 +193,59 @@ def test_renderings_come_from_the_cache_the_second_time_and_are_the_same(
     monkeypatch.setattr(renderings, "_CHUNK", 16)
     images = datasets.load("digits", "train").images[:40]
     rendering = renderings.Rendering(images, "studio", 5, preprocess.FIND, (16, 16))
-    inks, numbers = renderings.inks_of(rendering, "digits", quiet)
+    made = renderings.inks_of(rendering, "digits", quiet)
     (kept,) = (tmp_path / "inks").iterdir()
     seen: list[str] = []
-    again, same = renderings.inks_of(rendering, "digits", lambda stage, done, total: seen.append(stage))
+    again = renderings.inks_of(rendering, "digits", lambda stage, done, total: seen.append(stage))
     assert not seen
-    np.testing.assert_array_equal(inks, again)
-    np.testing.assert_array_equal(numbers, same)
+    np.testing.assert_array_equal(made.inks, again.inks)
+    np.testing.assert_array_equal(made.numbers, again.numbers)
+    np.testing.assert_array_equal(made.looks, again.looks)
     kept.write_bytes(b"damaged")
-    repaired, _ = renderings.inks_of(rendering, "digits", quiet)
-    np.testing.assert_array_equal(inks, repaired)
+    repaired = renderings.inks_of(rendering, "digits", quiet)
+    np.testing.assert_array_equal(made.inks, repaired.inks)
     direct = make_inks(camera.photograph(images, "studio", seed=5), preprocess.FIND, (16, 16))
-    np.testing.assert_array_equal(inks, direct.inks[direct.inked])
+    np.testing.assert_array_equal(made.inks, direct.inks[direct.inked])
     assert replace(rendering, seed=6).key() != rendering.key()
+    assert replace(rendering, looks=2).key() != rendering.key()
     assert replace(rendering, kind="blank", count=40).key() != rendering.key()
+
+
+def test_a_photograph_is_learned_from_as_each_look_sees_it() -> None:
+    images = datasets.load("digits", "train").images[:30]
+    rendering = renderings.Rendering(images, "hard", 5, preprocess.FIND, (16, 16), looks=3)
+    made = renderings.inks_of(rendering, "digits", quiet)
+    first = renderings.inks_of(replace(rendering, looks=1), "digits", quiet)
+    np.testing.assert_array_equal(made.inks[made.looks == 0], first.inks)
+    np.testing.assert_array_equal(made.numbers[made.looks == 0], first.numbers)
+    frames = camera.photograph(images, "hard", seed=5)
+    for look in (1, 2):
+        seen = make_inks(frames, preprocess.FIND, (16, 16), attempt=look).inks
+        chosen = made.looks == look
+        assert chosen.sum() > 20
+        np.testing.assert_array_equal(made.inks[chosen], seen[made.numbers[chosen]])
+        assert (seen != make_inks(frames, preprocess.FIND, (16, 16)).inks).any()
+
+
+def test_of_the_further_looks_at_a_photograph_one_is_learned_from_and_at_the_next_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def seen(rendering: renderings.Rendering, *_: object) -> renderings.Rendered:
+        looks, numbers = (a.ravel() for a in np.mgrid[: rendering.looks, : rendering.frames])
+        inks = np.zeros((len(looks), *rendering.ink_shape), np.uint8)
+        inks[:, 0, 0] = looks
+        return renderings.Rendered(inks, numbers, looks)
+
+    monkeypatch.setattr(renderings, "inks_of", seen)
+    few = datasets.load("digits", "train").take(np.arange(100))
+    recipe = replace(recipes.RECIPES["best"], data=("digits",), renderings=2, no_digit=0.5)
+    samples = recipes.inks_of(recipe, [few], quiet, fewest=0)
+    looks, digit = samples.inks[:, 0, 0], samples.labels < 10
+    for image in range(100):
+        assert sorted(looks[digit & (samples.numbers == image)]) == [0, 0, 1, 2]
+    assert np.bincount(looks[~digit]).tolist() == pytest.approx([100, 50, 50], abs=8)
+    alone = recipes.inks_of(replace(recipe, looks=1), [few], quiet, fewest=0)
+    np.testing.assert_array_equal(alone.inks[:, 0, 0], 0)
 
 
 def test_without_pytorch_a_network_recipe_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

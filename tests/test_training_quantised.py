@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,21 +92,49 @@ def test_a_network_learns_from_its_teacher_who_learns_once(small: Any, tmp_path:
     scores = NumpyExecutor(packed(trained(odd, Schedule(12, 4, batch=50)))).scores(inks)
     assert (scores.argmax(axis=1) == odd).mean() > 0.8
     assert stages[0] == "teacher, epoch 1 of 13"  # of 1 000 inks, until it has seen 12 500
-    assert "the teacher answers" in stages
+    assert "teacher answers" in stages
     stages.clear()
     trained(odd, Schedule(1, 1, batch=50))  # another training: the teacher is found beside its checkpoint
-    assert stages[0] == "the teacher answers"
+    assert stages[0] == "teacher answers"
     assert "epoch 1 of 2" in stages
     stages.clear()
     trained(labels, Schedule(1, 1, batch=50))  # other labels: another teacher
     assert stages[0] == "teacher, epoch 1 of 13"
     stages.clear()
     trained(odd, Schedule(1, 1, batch=50))  # the first one is still there
-    assert stages[0] == "the teacher answers"
+    assert stages[0] == "teacher answers"
 
 
 class KilledError(Exception):
     pass
+
+
+def test_of_two_teachers_who_learn_side_by_side_the_mean_answer_counts(small: Any, tmp_path: Path) -> None:
+    inks, labels = small
+    teacher = Teacher(SMALL, Schedule(2, 0, batch=50), shown=0, share=0.8)
+
+    def taught(count: int, seed: int, progress: Any = quiet, checkpoint: Path | None = None) -> Any:
+        return quantised._taught(replace(teacher, count=count), inks, labels, 10, progress, seed, checkpoint).numpy()
+
+    alone = [taught(1, 5), taught(1, 6)]
+    assert not np.allclose(alone[0], alone[1], atol=0.05)
+    both = taught(2, 5)
+    np.testing.assert_allclose(both, (alone[0] + alone[1]) / 2, atol=1e-6)
+    np.testing.assert_array_equal(both, taught(2, 5))
+
+    def killed(stage: str, done: int, total: int) -> None:
+        if stage == "teacher 1 of 2, epoch 2 of 2" and done:
+            raise KilledError
+
+    threads = threading.active_count()
+    with pytest.raises(KilledError):
+        taught(2, 5, killed, tmp_path / "pupil.pt")
+    assert threading.active_count() == threads  # the other one gave up too
+    stages: list[str] = []
+    again = taught(2, 5, lambda stage, done, total: stages.append(stage), tmp_path / "pupil.pt")
+    np.testing.assert_array_equal(again, both)
+    assert stages[0] == "teacher 1 of 2, epoch 2 of 2"
+    assert {"teacher 1 of 2 answers", "teacher 2 of 2 answers"} & set(stages)
 
 
 def test_a_training_that_was_killed_goes_on_to_the_same_result(small: Any, tmp_path: Path) -> None:
@@ -157,8 +186,7 @@ def test_a_checkpoint_that_cannot_be_written_is_told(small: Any, tmp_path: Path)
         )
 
 
-def test_a_recipe_that_rejects_gives_a_model_that_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(recipes, "cache_folder", lambda: tmp_path)
+def test_a_recipe_that_rejects_gives_a_model_that_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipes, "MIN_PHOTOGRAPHS", 0)
     monkeypatch.setattr(calibration, "FRAMES", 60)
     monkeypatch.setattr(calibration, "NO_DIGIT_FRAMES", 10)

@@ -392,9 +392,9 @@ def train(
     **article**: LinearSVC on scikit-learn's digits at 12x12, as the article (seconds).
     **article-mnist**: the same on MNIST. **linear**: a linear model behind our preprocessing, trained on simulated
     camera frames. **mlp**: the same with a hidden layer (minutes).
-    **tiny**, **fast**, **best**: convolutional networks in integers (the first takes an hour to an hour and a half,
-    half of it photographs and a larger network that teaches, which the others find ready; `pip install
-    picodigits[train]`). A training that was stopped goes on where it was.
+    **tiny**, **fast**, **best**: convolutional networks in integers (an hour to an hour and a half each, half of it
+    photographs and larger networks that teach; `pip install picodigits[train]`). A training that was stopped goes on
+    where it was.
 
     With **--data captures:FOLDER** no recipe: the model **--base** learns on from a few dozen frames of each digit in
     your handwriting (a minute or two; PyTorch). Some handwriting that it knows is mixed in, so that it forgets

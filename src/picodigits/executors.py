@@ -73,9 +73,11 @@ def make_inks(
     preprocess_id: str,
     shape: tuple[int, int],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    attempt: int = 0,
 ) -> Inks:
     """Preprocess frames (N, 60, 80) or (N, 120, 160) uint16 RGB565_SWAPPED to inks of `shape`, one by one, as the
-    board does.
+    board does; as its first look sees them, or another one, `attempt`.
 
     Raises FrameError for frames of another size, ModelFileError for a preprocessing not known here, or not for frames
     of this size.
@@ -88,7 +90,7 @@ def make_inks(
     for i in range(count):
         if i % 256 == 0:
             progress(i, count)
-        inks[i] = step.ink(flat[i])
+        inks[i] = step.ink(flat[i], attempt)
         statuses[i] = step.status
         if step.box is not None:
             boxes[i] = step.box

@@ -67,9 +67,11 @@ class Teacher:
     schedule  its `integer_epochs` are 0: it stays in floats
     shown     samples that it sees at least: of few it makes more epochs than the schedule's
     share     of its answer in what is to be learned, 0 to 1; the rest is the label's
+    count     so many of them, side by side from other seeds; what counts is the mean of their answers
     """
 
     architecture: Architecture
     schedule: Schedule
     shown: int = 1_000_000
     share: float = 0.7
+    count: int = 1

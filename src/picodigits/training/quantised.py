@@ -7,15 +7,18 @@ learns on, each forward pass computing exactly what the board will compute; grad
 they were not there (straight-through estimator: Bengio, Leonard and Courville 2013, arXiv:1308.3432). So the trained
 network *is* the integer network.
 
-One process, one thread: the same seed gives the same layers, also where the training was killed and resumed. Needs
-PyTorch (`pip install picodigits[train]`).
+One process, a thread a network: the same seed gives the same layers, also where the training was killed and resumed.
+Needs PyTorch (`pip install picodigits[train]`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -383,30 +386,60 @@ def _new_network(architecture: Architecture, inks: Inks, outputs: int, seed: int
 def _taught(
     teacher: Teacher, inks: Inks, labels: Labels, outputs: int, progress: Progress, seed: int, checkpoint: Path | None
 ) -> Tensor:
-    """What is to be learned from each ink (N, outputs): a teacher's answer, mixed with the label.
+    """What is to be learned from each ink (N, outputs): the mean of the teachers' answers, mixed with the label.
 
-    Its own checkpoint lies beside the network's, named after what it learns from: recipes with the same samples share
-    it.
+    Their own checkpoints lie beside the network's, named after what they learn from: recipes with the same samples
+    share them. Teachers learn and answer side by side, each on a thread of its own, as many at a time as there are
+    processors.
     """
-    net = _new_network(teacher.architecture, inks, outputs, seed)
     schedule = replace(teacher.schedule, epochs=max(teacher.schedule.epochs, -(-teacher.shown // len(inks))))
-    trainer = _Trainer(net, teacher.architecture, inks, labels, schedule, seed)
-    key = trainer.key()
-    state = _Checkpoint(checkpoint and checkpoint.with_name(f"teacher-{key[:12]}.pt"), key)
-    state.restore(trainer)
-    while trainer.epoch < trainer.epochs:
-        trainer.run_epoch(lambda stage, done, total: progress(f"teacher, {stage}", done, total))
-        state.save(trainer)
-    net.eval()
-    answers = functional.one_hot(trainer.labels, outputs).float() * (1 - teacher.share)
-    with torch.no_grad():
-        for start in range(0, len(inks), 512):
-            if start % 51200 == 0:
-                progress("the teacher answers", start, len(inks))
-            some = torch.arange(start, min(start + 512, len(inks)))
-            answers[some] += teacher.share * torch.softmax(net(trainer.batch(some)), dim=1)
-    progress("the teacher answers", len(inks), len(inks))
-    return answers
+    trainers = []
+    for k in range(teacher.count):
+        net = _new_network(teacher.architecture, inks, outputs, seed + k)
+        trainers.append(_Trainer(net, teacher.architecture, inks, labels, schedule, seed + k))
+    at_work = set(range(teacher.count))
+    given_up = threading.Event()
+
+    def answers_of(number: int) -> Tensor:
+        torch.set_num_threads(1)
+        trainer = trainers[number]
+        who = "teacher" if teacher.count == 1 else f"teacher {number + 1} of {teacher.count}"
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if given_up.is_set():
+                raise TrainingError(
+                    f"{who}: got another one that failed, need all. Start again: what it learned stays."
+                )
+            if number == min(at_work):  # one speaks for those beside it
+                progress(stage, done, total)
+
+        key = trainer.key()
+        state = _Checkpoint(checkpoint and checkpoint.with_name(f"teacher-{key[:12]}.pt"), key)
+        state.restore(trainer)
+        while trainer.epoch < trainer.epochs:
+            trainer.run_epoch(lambda stage, done, total: tell(f"{who}, {stage}", done, total))
+            state.save(trainer)
+        answers = torch.empty(len(inks), outputs)
+        trainer.net.eval()
+        with torch.no_grad():
+            for start in range(0, len(inks), 512):
+                if start % 51200 == 0:
+                    tell(f"{who} answers", start, len(inks))
+                some = torch.arange(start, min(start + 512, len(inks)))
+                answers[some] = torch.softmax(trainer.net(trainer.batch(some)), dim=1)
+        tell(f"{who} answers", len(inks), len(inks))
+        at_work.discard(number)
+        return answers
+
+    targets = functional.one_hot(trainers[0].labels, outputs).float() * (1 - teacher.share)
+    with ThreadPoolExecutor(min(teacher.count, os.cpu_count() or 1)) as pool:
+        try:
+            for answers in pool.map(answers_of, range(teacher.count)):
+                targets += teacher.share / teacher.count * answers
+        except BaseException:
+            given_up.set()  # Ctrl-C, say: the others end too
+            raise
+    return targets
 
 
 class _Trainer:

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ from picodigits.frames import replace_atomically
 from picodigits.training.dense import Inks, Progress
 
 _CHUNK = 1024  # frames rendered at a time: 10 MB
-_KEPT_FROM = 8192  # frames; fewer are rendered anew each time
+_KEPT_FROM = 1000  # frames; fewer are rendered anew each time
+_SHARED_FROM = 8192  # frames; for fewer a second process takes longer to start than it saves
 _HELD_PART = 0.6  # of the digit's box lies in the one found, at least
 _LARGER = 4  # times the area, at most: thin 1s have narrow boxes
 
@@ -38,6 +39,7 @@ class Rendering:
     kind           empty: one frame an image. Otherwise a kind of `camera.NO_DIGIT`, for which `images` are the marks or
                    digits where it takes some
     count          frames of such a kind
+    looks          looks at each frame (`look.LOOKS`), from the first on, that inks are made of
     """
 
     images: NDArray[np.uint8]
@@ -47,6 +49,7 @@ class Rendering:
     ink_shape: tuple[int, int]
     kind: str = ""
     count: int = 0
+    looks: int = 1
 
     @property
     def frames(self) -> int:
@@ -57,29 +60,48 @@ class Rendering:
         """Tells it from all others; changes with the source of the camera simulation and of this file."""
         told = hashlib.sha256(Path(camera.__file__).read_bytes() + Path(__file__).read_bytes())
         told.update(np.ascontiguousarray(self.images).tobytes())
-        told.update(repr((self.care, self.seed, self.preprocess_id, self.ink_shape, self.kind, self.count)).encode())
+        told.update(repr([getattr(self, field.name) for field in fields(self) if field.name != "images"]).encode())
         return told.hexdigest()[:24]
 
     def part(self, start: int, stop: int) -> tuple[Inks, NDArray[np.bool_]]:
-        """Inks (n, H, W) of the frames from `start` to before `stop`, and which to learn from.
+        """Inks (looks, n, H, W) of the frames from `start` to before `stop`, and which (looks, n) to learn from.
 
         Of digits those that were found where they are, also touching the edge: a shadow's edge under a digit's label
         teaches nothing. Of frames without a digit those that pass for one.
         """
+        boxes = None
         if not self.kind:
-            taken = camera.photograph_with_boxes(self.images[start:stop], self.care, seed=self.seed, first=start)
-            made = executors.make_inks(taken.frames, self.preprocess_id, self.ink_shape)
-            return made.inks, made.inked & _on(taken.boxes, made.boxes)
-        images = self.images if len(self.images) else None
-        frames = camera.no_digit(
-            self.kind, stop - start, self.care, seed=self.seed, first=start, digits=images, marks=images
-        )
-        made = executors.make_inks(frames, self.preprocess_id, self.ink_shape)
-        return made.inks, made.found
+            photographs = camera.photograph_with_boxes(self.images[start:stop], self.care, seed=self.seed, first=start)
+            frames, boxes = photographs.frames, photographs.boxes
+        else:
+            images = self.images if len(self.images) else None
+            frames = camera.no_digit(
+                self.kind, stop - start, self.care, seed=self.seed, first=start, digits=images, marks=images
+            )
+        looks = [
+            executors.make_inks(frames, self.preprocess_id, self.ink_shape, attempt=attempt)
+            for attempt in range(self.looks)
+        ]
+        useful = [made.found if boxes is None else made.inked & _on(boxes, made.boxes) for made in looks]
+        return np.stack([made.inks for made in looks]), np.stack(useful)
 
 
-def inks_of(rendering: Rendering, what: str, progress: Progress) -> tuple[Inks, NDArray[np.int64]]:
-    """Inks (n, H, W) uint8 of the frames in which a digit was found, and (n,) the numbers of these frames.
+@dataclass(frozen=True)
+class Rendered:
+    """The inks of a rendering that are worth learning from, look by look.
+
+    inks     (n, H, W) uint8
+    numbers  (n,) int64, of the frame
+    looks    (n,) int64, of the look at it
+    """
+
+    inks: Inks
+    numbers: NDArray[np.int64]
+    looks: NDArray[np.int64]
+
+
+def inks_of(rendering: Rendering, what: str, progress: Progress) -> Rendered:
+    """The inks of a rendering in which a digit was found.
 
     Kept in the cache folder; where they lie there they are read from it. Raises TrainingError where it is full.
     """
@@ -87,8 +109,8 @@ def inks_of(rendering: Rendering, what: str, progress: Progress) -> tuple[Inks, 
     if rendering.frames >= _KEPT_FROM and path.is_file():
         try:
             with np.load(path) as kept:
-                return kept["inks"], kept["numbers"]
-        except (OSError, ValueError, KeyError, EOFError):
+                return Rendered(**kept)
+        except (OSError, ValueError, KeyError, EOFError, TypeError):
             path.unlink(missing_ok=True)  # damaged: made anew
     stage = f"photographing {what}"
     parts = []
@@ -96,18 +118,19 @@ def inks_of(rendering: Rendering, what: str, progress: Progress) -> tuple[Inks, 
         progress(stage, min(done * _CHUNK, rendering.frames), rendering.frames)
         parts.append(part)
     progress(stage, rendering.frames, rendering.frames)
-    found = np.concatenate([part[1] for part in parts])
-    inks = np.concatenate([part[0] for part in parts])[found]
-    numbers = np.flatnonzero(found)
+    useful = np.concatenate([part[1] for part in parts], axis=1)
+    looks, numbers = np.nonzero(useful)
+    made = Rendered(np.concatenate([part[0] for part in parts], axis=1)[useful], numbers, looks)
     if rendering.frames >= _KEPT_FROM:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            replace_atomically(path, lambda new: _write(new, inks, numbers))
+            replace_atomically(path, lambda new: _write(new, made))
         except OSError as error:
             raise TrainingError(
-                f"{path}: got {error.strerror or error}, need {inks.nbytes >> 20} MB for the photographs. Make room."
+                f"{path}: got {error.strerror or error}, need {made.inks.nbytes >> 20} MB for the photographs. "
+                "Make room."
             ) from error
-    return inks, numbers
+    return made
 
 
 def _on(digits: NDArray[np.float32], found: NDArray[np.int16]) -> NDArray[np.bool_]:
@@ -124,7 +147,7 @@ def _chunks(rendering: Rendering) -> Iterator[tuple[Inks, NDArray[np.bool_]]]:
     starts = range(0, rendering.frames, _CHUNK)
     stops = [min(start + _CHUNK, rendering.frames) for start in starts]
     processes = min(2, os.cpu_count() or 1, len(starts))
-    if rendering.frames < _KEPT_FROM or processes < 2:
+    if rendering.frames < _SHARED_FROM or processes < 2:
         yield from map(rendering.part, starts, stops)
         return
     method = multiprocessing.get_context("spawn")  # a fork would copy PyTorch's threads in whatever state they are
@@ -144,6 +167,6 @@ def _part(start: int, stop: int) -> tuple[Inks, NDArray[np.bool_]]:
     return _RENDERING[0].part(start, stop)
 
 
-def _write(path: Path, inks: Inks, numbers: NDArray[np.int64]) -> None:
+def _write(path: Path, made: Rendered) -> None:
     with path.open("wb") as file:
-        np.savez(file, inks=inks, numbers=numbers)
+        np.savez(file, **vars(made))
