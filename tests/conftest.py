@@ -14,11 +14,12 @@ from picodigits.training import recipes, renderings
 
 
 @pytest.fixture(autouse=True)
-def _own_cache_of_trainings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _own_cache_of_trainings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Photographs and checkpoints that a test makes lie in a folder of its own: it finds none of the user's, and leaves
     none there."""
+    folder = tmp_path_factory.mktemp("cache")
     for module in (recipes, renderings):
-        monkeypatch.setattr(module, "cache_folder", lambda: tmp_path / "cache of trainings")
+        monkeypatch.setattr(module, "cache_folder", lambda: folder)
 
 
 @pytest.fixture

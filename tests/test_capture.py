@@ -392,8 +392,12 @@ def test_capture_refuses_a_folder_before_it_looks_for_a_board(
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C of another kind")
 def test_ctrl_c_loses_nothing_that_was_reported(tmp_path: Path) -> None:
     words = ["capture", "--board", "stand-in", "--model", "tiny", "--label", "7", "--count", "50", "--out", "captures"]
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # jobs in the background ignore it
+        "from picodigits.cli import main; raise SystemExit(main())"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-u", "-c", "from picodigits.cli import main; raise SystemExit(main())", *words],
+        [sys.executable, "-u", "-c", program, *words],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
