@@ -85,8 +85,9 @@ class Recipe:
         return self.no_digit > 0
 
 
-# Six times the work of `best`. Recipes with the same samples share it: the second finds it in the cache. A network like
-# `best` comes as near to one as it can: it learns from two, each of which sees as many inks as the others' one does.
+# Six times the work of `best`. Recipes with the same samples share it: the second finds it in the cache. `best` learns
+# from two, each of which sees as many inks as the others' one does; four taught it no more than two (clean MNIST, 3 000
+# held-back images: 99.50 % against 99.63).
 _TEACHER = Teacher(
     Architecture((Conv(24, pad=1), Conv(24, pad=1, pool=2), Conv(48, pad=1), Conv(64, pad=1, pool=2), Dense(128))),
     Schedule(4, 0, batch=256, rate=4e-3, decay=0.02),
