@@ -108,9 +108,6 @@ _TEACHERS = replace(_TEACHER, schedule=replace(_TEACHER.schedule, epochs=2), cou
 # Python. Of the networks tried within 35 ms those of three convolutions were best, all within 0.1 points.
 _FAST = Architecture((Conv(8, pool=2), Conv(12), Conv(24, kernel=(2, 2), pool=2), Dense(32)))
 _TINY = Architecture((Conv(6, pool=2), Conv(8), Conv(10, kernel=(2, 2), pool=2), Dense(16)))  # 1 826 bytes of numbers
-# 20 and 5 epochs are not too many: after 11 and 4, with more ink (six bits), teachers that saw half as much again and
-# strokes joined that lie apart, it read 99.42 % of the clean MNIST test digits at the first look, the teachers 99.57;
-# as it is, 99.52.
 _BEST = Architecture((Conv(16, pad=1, pool=2), Conv(32, pad=1), Conv(32, pool=2), Dense(32)))
 
 RECIPES = {
@@ -127,6 +124,9 @@ RECIPES = {
             **_CAMERA | {"teacher": _TEACHERS},
             looks=3,
             architecture=_BEST,
+            # With 11 and 4 epochs it read 99.37 % of 3 000 held-back clean MNIST images at the first look, with these
+            # 99.60. Not alone the epochs differed: it saw six bits of ink, and strokes joined that lie apart. Its
+            # teachers, longer at it by half, read 99.57.
             schedule=Schedule(20, 5, batch=256, rate=8e-3),
         ),
     )
