@@ -334,6 +334,7 @@ REFUSED_FILES: list[tuple[str, bytes, str]] = [
         "lies outside the file",
     ),
     ("a layer of another kind", forge(GOOD, (FIRST_LAYER, b"\x03")), "got layer kind 3, need 1 or 2"),
+    ("a convolution that pools by 0", forge(GOOD, (FIRST_LAYER, b"\x02")), "do not fit together"),
     ("numbers beyond the end", forge(GOOD, (FIRST_LAYER + 16, b"\xf0\xff\0\0")), "do not fit together"),
     ("numbers off by one", forge(GOOD, (FIRST_LAYER + 16, struct.pack("<I", 109))), "do not fit together"),
     ("another ink", forge(GOOD, (36, b"\x05")), "do not fit together"),
@@ -390,6 +391,17 @@ def test_random_bytes_raise_nothing_else(read: Callable[[bytes], Any], data: byt
     if whole and len(data) >= 8:
         data = forge(layout.MAGIC + bytes([layout.VERSION]) + data + bytes(60))
     outcome(read, data)
+
+
+@READERS
+@pytest.mark.parametrize("name", ["small", "best"])
+def test_no_value_of_any_byte_before_the_numbers_raises_anything_else(read: Callable[[bytes], Any], name: str) -> None:
+    data = GOOD if name == "small" else modelfile.find(name).data
+    assert isinstance(data, bytes)
+    first = FIRST_LAYER if name == "small" else layout.HEADER_BYTES
+    for offset in range(8, first + 2 * layout.LAYER_BYTES):
+        for value in range(256):
+            outcome(read, forge(data, (offset, bytes([value]))))
 
 
 @READERS

@@ -102,8 +102,8 @@ class Layer:
                 height = height // down + 1
                 width = width // right + 1
                 fits = height % self.pool == 0 and width % self.pool == 0
+                self.shape = (self.outputs, height // self.pool, width // self.pool)
             self.weights = kernel_height * kernel_width * self.outputs * (1 if self.depthwise else self.inputs)
-            self.shape = (self.outputs, height // self.pool, width // self.pool)
         if not fits:
             raise ModelFileError("model file: its layers do not fit together. Export it again.")
         self.bias_offset = offset
