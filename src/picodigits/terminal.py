@@ -15,6 +15,7 @@ console = Console(markup=False, emoji=False, highlight=False)
 ModelName = Annotated[str, typer.Option("--model", help="A pretrained model's name, or a model file (.pdm).")]
 Care = Literal["clean", "studio", "desk", "hard"]
 MAX_SEED = 2**32 - 1  # scikit-learn's
+_FINISHED_SHOWN = 5  # stages; of a training with a hundred of them the one at work would lie below the window
 
 
 def examples(*lines: str) -> str:
@@ -29,7 +30,10 @@ def say(text: str) -> None:
 
 @contextmanager
 def progress_bar(bytes_shown: bool = False) -> Iterator[Any]:
-    """A progress display; yields a function (stage, done, total), total 0 for a stage of unknown length."""
+    """A progress display; yields a function (stage, done, total), total 0 for a stage of unknown length.
+
+    Of the stages that are done the last few stay in view.
+    """
     columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn()]
     columns += [] if bytes_shown else [MofNCompleteColumn()]
     errors = Console(stderr=True)
@@ -38,6 +42,9 @@ def progress_bar(bytes_shown: bool = False) -> Iterator[Any]:
 
         def update(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
+                for old in [task for task in bar.tasks if task.finished][:-_FINISHED_SHOWN]:
+                    bar.remove_task(old.id)
+                    del tasks[old.description]
                 tasks[stage] = bar.add_task(stage, total=total or None)
             bar.update(tasks[stage], completed=done, total=total or None)
 
