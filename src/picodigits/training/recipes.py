@@ -113,7 +113,7 @@ _TINY = Architecture((Conv(6, pool=2), Conv(8), Conv(10, kernel=(2, 2), pool=2),
 # 479 ms on the Pico instead of 353. With 28 or 32 channels in the middle the Pico ran out of memory.
 # Ink of 20x20 promises more: with only the first convolution padded, as many weights and 3 % more multiply-accumulates,
 # it misread in floats 75 clean and 159 studio frames of 12 000 and 24 000 left out, instead of 82 and 183 (four million
-# frames seen, labels alone). On the Pico three looks took 1221 ms, 45.9 KB free; with the second padded out of memory.
+# frames seen, labels alone). On the Pico it took 373 ms, 45.9 KB stayed free; with the second padded out of memory.
 # Ink of 24x24, the convolutions padded as here: 67 and 153.
 _BEST = Architecture((Conv(16, pad=1, pool=2), Conv(32, pad=1), Conv(32, pool=2), Dense(32)))
 
