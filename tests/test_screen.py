@@ -116,6 +116,23 @@ def test_the_ink_is_shown_enlarged(lcd: Lcd) -> None:
     assert picture[4 : 4 + 9, 88 : 88 + 36].max() < 30
 
 
+@pytest.mark.parametrize("side", [8, 16, 20, 24, 28, 48])
+def test_an_ink_of_any_size_stands_whole_beside_the_camera(model: Model, side: int) -> None:
+    """Also where it is drawn in two parts, because the memory to make pixels in has no room for all."""
+    other = copy.copy(model)
+    other.ink_height = other.ink_width = side
+    ink = np.random.default_rng(side).integers(0, 8, (side, side)).astype(np.uint8) * 36
+    picture = np.asarray(Lcd(other).show(frame_of((0, 0, 0)), ink, 7, 97, 0)).astype(int)[:, :, 1]
+    scale = {8: 5, 16: 2, 20: 2, 24: 2}.get(side, 1)
+    top, left = 22 - side * scale // 2, 106 - side * scale // 2
+    if side * scale == 48:
+        top, left = 0, 80
+    seen = picture[top : top + side * scale, left : left + side * scale]
+    assert np.abs(seen - np.kron(ink, np.ones((scale, scale)))).max() < 40
+    assert np.corrcoef(seen.ravel(), np.kron(ink, np.ones((scale, scale))).ravel())[0, 1] > 0.99
+    assert not picture[48:50, 80:].any()
+
+
 def test_each_digit_looks_different_and_large(lcd: Lcd) -> None:
     pictures = [shown(lcd, decision=digit)[DIGIT] for digit in range(10)]
     for picture in pictures:

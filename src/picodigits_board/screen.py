@@ -173,15 +173,15 @@ class Screen:
         self._box: tuple[int, int, int, int] | None = None
         self._transpose = transpose
         ink_height, ink_width = ink_size
-        scale = max(40 // max(ink_height, ink_width), 1)
-        while 2 * ink_height * ink_width * scale**2 > len(display.memory):
-            scale -= 1
+        side = max(ink_height, ink_width)
+        scale = max(40 // side, min(48 // side, 2), 1)  # an ink of 24 takes all the room beside the camera
+        rows = min(len(display.memory) // (2 * ink_width * scale * scale), ink_height)  # drawn at a time
         self._ink_scale = scale
-        self._ink = np.frombuffer(display.memory, dtype=np.uint8, count=2 * ink_height * ink_width * scale**2).reshape(
-            (ink_height * scale, 2 * ink_width * scale)
+        self._ink = np.frombuffer(display.memory, dtype=np.uint8, count=2 * rows * ink_width * scale * scale).reshape(
+            (rows * scale, 2 * ink_width * scale)
         )
-        self._ink_x = 106 - ink_width * scale // 2
-        self._ink_y = 22 - ink_height * scale // 2
+        self._ink_x = max(min(106 - ink_width * scale // 2, WIDTH - ink_width * scale), 0)
+        self._ink_y = max(22 - ink_height * scale // 2, 0)
         self._frame = np.zeros(2 * 80, dtype=np.uint16)  # a row of the box's colour when found, and when not
         self._frame[:80] = BLUE
         self._frame[80:] = ORANGE
@@ -270,15 +270,17 @@ class Screen:
 
     def _show_ink(self, ink: np.ndarray) -> None:
         """Eight greys: red, green and blue from 0 to 28, 56 and 28."""
-        level = np.right_shift(ink, 5)
         scale = self._ink_scale
-        large = self._ink
-        for byte in range(2):
-            value = level * (4 if byte else 33)
-            for i in range(scale):
-                for k in range(byte, 2 * scale, 2):
-                    large[i::scale, k :: 2 * scale] = value
-        self._display.draw(self._ink_x, self._ink_y, len(large[0]) // 2, len(large), large)
+        rows = len(self._ink) // scale
+        for top in range(0, len(ink), rows):
+            level = np.right_shift(ink[top : top + rows], 5)
+            large = self._ink[: len(level) * scale]
+            for byte in range(2):
+                value = level * (4 if byte else 33)
+                for i in range(scale):
+                    for k in range(byte, 2 * scale, 2):
+                        large[i::scale, k :: 2 * scale] = value
+            self._display.draw(self._ink_x, self._ink_y + top * scale, len(large[0]) // 2, len(large), large)
 
     def _show_bar(self, confidence: int) -> None:
         end = BAR_WIDTH * confidence // 100
