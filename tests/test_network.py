@@ -18,8 +18,10 @@ from picodigits.errors import FrameError
 from picodigits.executors import NumpyExecutor, make_inks
 from picodigits.modelfile import ConvLayer, DenseLayer, IntegerLayer
 from picodigits_board import decide
+from picodigits_board import layers as board_layers
+from picodigits_board import network as board_network
 from picodigits_board.modelfile import Model
-from picodigits_board.network import Network
+from picodigits_board.network import Convolution, Network
 
 
 def model_of(layers: Sequence[IntegerLayer], shape: tuple[int, int] = (4, 4), **changes: Any) -> Model:
@@ -125,10 +127,17 @@ def convolved(layer: ConvLayer, x: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.clip((pooled.max(axis=(2, 4)) + (1 << layer.shift >> 1)) >> layer.shift, 0, layer.top)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 3), st.integers(4, 16), st.integers(4, 16))
-@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 3),
+    st.integers(4, 16),
+    st.integers(4, 16),
+    st.sampled_from([1, 100, board_layers.BAND_SUMS]),
+    st.sampled_from([1, 40, 400, board_layers.PIECE]),
+)
+@settings(max_examples=200, deadline=None)
 def test_convolutions_equal_plain_integers_one_ink_at_a_time_and_many(
-    seed: int, count: int, height: int, width: int
+    seed: int, count: int, height: int, width: int, band: int, piece: int
 ) -> None:
     rng = np.random.default_rng(seed)
     shape: Shape = (1, height, width)
@@ -148,10 +157,25 @@ def test_convolutions_equal_plain_integers_one_ink_at_a_time_and_many(
         for layer in layers:
             x = convolved(layer, x)
         want.append((last.weights.astype(np.int64) @ x.ravel() + last.biases).tolist())
-    assert NumpyExecutor(model).scores(inks).tolist() == want
-    board = Network(model, 1)  # as on the board, where dense layers are summed in int16
-    for _ in range(2):  # buffers hold nothing over from the ink before
-        assert [board.scores(ink) for ink in inks] == want
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(board_layers, "BAND_SUMS", band)
+        patch.setattr(board_layers, "PIECE", piece)
+        patch.setattr(board_network, "PIECE", piece)
+        assert NumpyExecutor(model).scores(inks).tolist() == want
+        board = Network(model, 1)  # as on the board, where dense layers are summed in int16
+        for _ in range(2):  # buffers hold nothing over from the ink before
+            assert [board.scores(ink) for ink in inks] == want
+
+
+def test_a_large_convolution_is_summed_up_in_bands_of_rows() -> None:
+    rng = np.random.default_rng(0)
+    weights = (rng.integers(-60, 60, (3, 3, 1, 16)) * 2 + 1).astype(np.int8)
+    layer = ConvLayer(weights, np.zeros(16, np.int32), 6, 31, pad=1)
+    last = DenseLayer(rng.integers(-2, 3, (4, 16 * 24 * 24)).astype(np.int8), np.zeros(4, np.int32))
+    made = Network(model_of([layer, last], (24, 24), ink_shift=3), 1)._layers[0]
+    assert isinstance(made, Convolution)
+    assert made.bands == 3
+    assert made.sums.size == 16 * 8 * 26
 
 
 def test_sums_that_wrap_on_the_way_end_right() -> None:

@@ -23,17 +23,19 @@ from picodigits_board import network as board_network
 
 SUFFIX = ".pdm"
 MAX_FILE_BYTES = 1 << 24  # far more than a Pico's flash: what is larger is no model
-BOARD_ROOM = 77_000  # bytes that a network may need beside program and screen; one that needs 76 KB ran
+BOARD_ROOM = 81_000  # bytes that a network may need beside program and screen; one that needs 80 KB ran
 MAX_SHIFT = 24  # bits: an accumulator has no more
 # Costs on the Pico, microseconds; measured on CircuitPython 10.0.0, rp2040py 0.3.6, 125 MHz.
 DOT_US_PER_MAC = 1.9  # a dense layer by np.dot
 NARROW_US_PER_MAC = 0.47  # a dense layer in int16
 CONV_US_PER_MAC = 0.32  # of the sums of a convolution, those dropped at the ends of rows included
 _TAP_US = 20  # one weight of every output, whatever their number
+_ANEW_US = 200  # where views of weights and inputs are made anew, a weight: with the garbage that they leave
 _LAYER_US = 500
 _VIEW_BYTES = 52  # of an array that is a part of another, and its place in a list
 _STEP_BYTES = 2 * _VIEW_BYTES + 16  # of a weight's ratios and what it meets, and the pair of them
 _LAYER_BYTES = 900  # of a layer's object and small arrays
+_PIECES_BYTES = 4000  # of the pieces in which sums become activations
 
 
 Upper = NDArray[np.int64]  # (channels, height, width): the largest that each activation can get
@@ -206,11 +208,10 @@ def ram_bytes(model: layout.Model, narrow: Sequence[bool] | None = None) -> int:
 
 def heap_bytes(model: layout.Model) -> int:
     """Heap that the network takes on the board, an estimate to some 10 %: its weights in the form that it keeps, its
-    buffers and views, and the largest of what a layer needs for a moment. 61 KB of it stay for `best`, 23 for `fast`.
+    buffers and views, and what a layer needs for a moment. 74 KB of it stay for `best`, 23 for `fast`.
     """
-    kept = 0
-    sums = 0
-    passing = 0
+    kept = sums = whole = 0
+    passing = _PIECES_BYTES
     shape = (1, model.ink_height, model.ink_width)
     for layer in model.layers:
         kept += _LAYER_BYTES
@@ -221,14 +222,14 @@ def heap_bytes(model: layout.Model) -> int:
             taps = layer.weights // (layer.outputs * fold)
             kept += 2 * (channels * plane + layer.weights)
             kept += _STEP_BYTES * taps if taps <= board_layers.KEPT_TAPS else 0
-            made = layer.outputs * board_layers.positions_of(layer, shape, 1)
-            sums = max(sums, 2 * fold * made)
-            passing = max(passing, made + 6 * layer.outputs * layer.shape[1] * layer.shape[2])
+            sums = max(sums, 2 * fold * layer.outputs * board_layers.band_of(layer, shape, 1))
+            if not board_layers.in_one_piece(layer, shape, 1):
+                whole = max(whole, 2 * layer.outputs * layer.shape[1] * layer.shape[2])
         else:
             kept += layer.weights + 4 * layer.outputs
             passing = max(passing, 2 * board_network.PRODUCTS if layer.narrow else 4 * (layer.inputs + layer.outputs))
         shape = layer.shape
-    return kept + sums + passing
+    return kept + sums + whole + passing
 
 
 def read(path: str | Path) -> layout.Model:
@@ -349,7 +350,9 @@ def network_ms(model: layout.Model) -> float:
         if layer.kind == layout.CONV:
             rows = layer.shape[1] * layer.pool
             columns = -(-(width + 2 * layer.pad) // layer.stride[1])
-            us += layer.weights * rows * columns * CONV_US_PER_MAC + layer.weights // layer.outputs * _TAP_US
+            taps = layer.weights // layer.outputs
+            us += layer.weights * rows * columns * CONV_US_PER_MAC
+            us += taps * (_TAP_US + (_ANEW_US if taps > board_layers.KEPT_TAPS else 0))
             made = layer.outputs * layer.shape[1] * layer.shape[2]
             us += made * 2.3 + (layer.outputs * rows * columns * 0.4 + made * 0.8 if layer.pool == 2 else 0)
         else:

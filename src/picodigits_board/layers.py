@@ -17,7 +17,7 @@ except ImportError:
 
     _ON_BOARD = False
 
-from picodigits_board.network import Convolution, Dense
+from picodigits_board.network import PIECE, Convolution, Dense
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,27 +26,31 @@ if TYPE_CHECKING:
 CONV = 2  # as modelfile.py has it
 _FOLDED = 2048  # a convolution is folded where that takes at most so many sums; above, a single call costs nothing
 KEPT_TAPS = 128  # views of a convolution's weights and inputs are kept up to so many, 112 bytes each, or made anew
+BAND_SUMS = 4096  # a convolution is summed up in bands of rows that take at most so many sums each, 8 KB of the heap
 _AT_A_TIME = 1024  # weights that are inverted at a time
 
 
 def read(model: Model, batch: int, scratch: object = None) -> list[Dense | Convolution]:
     """The layers of a model for `batch` inks at a time, ready to run; `scratch` as `network.Network` has it."""
     shapes = [(1, model.ink_height, model.ink_width)] + [layer.shape for layer in model.layers]
-    room = 1
+    room = place = 1
     for layer, shape in zip(model.layers, shapes):  # noqa: B905
         if layer.kind == CONV:
-            room = max(room, layer.outputs * fold_of(layer, shape, batch) * positions_of(layer, shape, batch))
+            room = max(room, layer.outputs * fold_of(layer, shape, batch) * band_of(layer, shape, batch))
+            if not in_one_piece(layer, shape, batch):
+                place = max(place, layer.outputs * layer.shape[1] * layer.shape[2] * batch)
     if scratch is not None and len(scratch) >= 2 * room:  # type: ignore[arg-type]
         sums = np.frombuffer(scratch, dtype=np.int16, count=room)  # of one layer after the other
     else:
         sums = np.zeros(room, dtype=np.int16)
+    whole = np.zeros(place, dtype=np.int16)  # likewise
     layers: list[Dense | Convolution] = []
     for number in range(len(model.layers) - 1, -1, -1):  # the last are the largest
         if _ON_BOARD:
             gc.collect()  # or this one lies behind the garbage of the last one
         layer = model.layers[number]
         if layer.kind == CONV:
-            layers.insert(0, _convolution(layer, model, shapes[number], sums, batch))
+            layers.insert(0, _convolution(layer, model, shapes[number], sums, whole, batch))
         else:
             layers.insert(0, _dense(layer, model, batch))
     return layers
@@ -70,7 +74,9 @@ def _dense(layer: Layer, model: Model, batch: int) -> Dense:
     return made
 
 
-def _convolution(layer: Layer, model: Model, shape: tuple, sums: np.ndarray, batch: int) -> Convolution:
+def _convolution(
+    layer: Layer, model: Model, shape: tuple, sums: np.ndarray, whole: np.ndarray, batch: int
+) -> Convolution:
     made = Convolution()
     channels, height, width = shape
     (kernel_height, kernel_width), (down, right) = layer.kernel, layer.stride
@@ -78,7 +84,8 @@ def _convolution(layer: Layer, model: Model, shape: tuple, sums: np.ndarray, bat
     columns = -(-(width + 2 * layer.pad) // right)
     size = rows * columns * batch
     spill = ((kernel_height - 1) // down * columns + (kernel_width - 1) // right) * batch
-    positions = positions_of(layer, shape, batch)
+    positions = band_of(layer, shape, batch)
+    made.bands = positions_of(layer, shape, batch) // positions
     made.batch = batch
     made.stride = layer.stride
     made.depthwise = layer.depthwise
@@ -91,9 +98,15 @@ def _convolution(layer: Layer, model: Model, shape: tuple, sums: np.ndarray, bat
     made.fold = fold_of(layer, shape, batch)
     together = made.fold * layer.outputs
     made.sums = sums[: together * positions].reshape((together, positions))
-    made.biases = np.array(_biases(layer, model), dtype=np.int16).reshape((layer.outputs, 1))
-    made.ratios, made.last = _ratios(layer, model, made.fold)
     phases = [np.zeros(channels * size + spill, dtype=np.int16) for _ in range(down * right)]
+    made.ratios, made.last = _ratios(layer, model, made.fold)
+    if _ON_BOARD:
+        gc.collect()  # or the small ones that follow split the room that this took
+    made.whole = None
+    if not in_one_piece(layer, shape, batch):
+        across = layer.shape[1] * layer.shape[2] * batch
+        made.whole = whole[: layer.outputs * across].reshape((layer.outputs, across))
+    made.biases = np.array(_biases(layer, model), dtype=np.int16).reshape((layer.outputs, 1))
     made.windows = []  # (part of a plane, first row and column of the input that belong there)
     for number, phase in enumerate(phases):
         plane = phase[: channels * size].reshape((channels * rows, columns * batch))
@@ -114,10 +127,10 @@ def _convolution(layer: Layer, model: Model, shape: tuple, sums: np.ndarray, bat
             start = (y // down * columns + x // right) * batch
             phase = phases[y % down * right + x % right]
             plane = phase[start : start + channels * size].reshape((channels, size))
-            made.seen.append(plane[:, :positions])
+            made.seen.append(plane[:, : made.bands * positions])
     made.steps = []
-    if len(made.ratios) <= KEPT_TAPS:
-        made.steps = list(zip(made.ratio_columns(), made.seen_by_each()))  # noqa: B905
+    if made.bands == 1 and len(made.ratios) <= KEPT_TAPS:
+        made.steps = list(zip(made.ratio_columns(), made.seen_by_each(0)))  # noqa: B905
         made.seen = []
     return made
 
@@ -126,6 +139,22 @@ def positions_of(layer: Layer, shape: tuple, batch: int) -> int:
     """Sums that a convolution of an input of `shape` computes a channel, those to be dropped included."""
     _, _, width = shape
     return layer.shape[1] * layer.pool * -(-(width + 2 * layer.pad) // layer.stride[1]) * batch
+
+
+def band_of(layer: Layer, shape: tuple, batch: int) -> int:
+    """Sums that it computes a channel at a time: all, or those of as many rows as `BAND_SUMS` allows; equal bands."""
+    positions = positions_of(layer, shape, batch)
+    height = layer.shape[1]
+    for bands in range(1, height):
+        if height % bands == 0 and layer.outputs * positions // batch <= BAND_SUMS * bands:
+            return positions // bands
+    return positions // height
+
+
+def in_one_piece(layer: Layer, shape: tuple, batch: int) -> bool:
+    """Whether its activations are made at once, and need no place where they are put together."""
+    one_band: bool = band_of(layer, shape, batch) == positions_of(layer, shape, batch)
+    return one_band and layer.outputs * layer.shape[1] * layer.shape[2] * batch <= PIECE
 
 
 def fold_of(layer: Layer, shape: tuple, batch: int) -> int:
@@ -155,11 +184,12 @@ def _ratios(layer: Layer, model: Model, fold: int) -> tuple:
     size = inputs * outputs
     count = layer.weights // (outputs * fold)
     ratios = np.zeros((1 + count, fold * outputs), dtype=np.int16)
+    last = np.zeros((fold * outputs, 1), dtype=np.int16)  # here, before anything that does not stay
     for place in range(layer.weights // size):  # read in one by one: all of them may not fit beside the ratios
         row = 1 + place // fold * inputs
         part = ratios[row : row + inputs, place % fold * outputs : (place % fold + 1) * outputs]
         part += _weights(layer, model, place * size, size).reshape((inputs, outputs))
-    last = ratios[count:].copy().reshape((fold * outputs, 1))
+    last += ratios[count:].reshape((fold * outputs, 1))
     step = max(_AT_A_TIME // (fold * outputs), 1)
     for stop in range(1 + count, 1, -step):  # from the end, so that the forerunners are still there
         start = max(stop - step, 1)

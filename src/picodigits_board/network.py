@@ -11,9 +11,10 @@ A convolution is then computed as w1 x1 + w2 x2 + ... = ((x1 w1/w2 + x2) w2/w3 +
 numbers and modulo 2**16: one multiplication and one addition in place a weight, over all positions and channels at
 once, without a temporary. 0.32 microseconds a multiply-accumulate, against 1.9 to 2.3 for `dot`; measured on
 CircuitPython 10.0.0, rp2040py 0.3.6, 125 MHz. Small ones are folded: the columns of the kernel are summed up beside
-each other, as if each were an output, and added at the end, one position apart. A narrow dense layer is a product
-and a sum in int16, 0.3. Other dense layers are a float32 `dot`, which is exact because the exporter proves
-that no accumulator can reach 2**24.
+each other, as if each were an output, and added at the end, one position apart. Large ones are summed up in bands of
+rows, and activations are made a few outputs at a time, so that no step asks the heap for a large block. A narrow dense
+layer is a product and a sum in int16, 0.3. Other dense layers are a float32 `dot`, which is exact because the exporter
+proves that no accumulator can reach 2**24.
 
 ulab: dot, floor, clip, sum, maximum, minimum, right_shift, + - * and *= += of int8, uint8 and int16.
 """
@@ -30,11 +31,11 @@ try:
     from ulab import numpy as np
 
     _BATCH = 1
-    _PIECE = 400  # numbers that are requantised at a time: the heap has no larger blocks to spare
+    PIECE = 400  # activations that are made at a time: the heap has no larger blocks to spare
 except ImportError:
     import numpy as np
 
-    _PIECE = 1 << 30
+    PIECE = 1 << 30
     _BATCH = 32  # inks at a time: the sums of a layer stay in the processor's cache
 
 PRODUCTS = 1024  # of a narrow dense layer, made at a time: in a new array, since in place it would take three steps
@@ -143,8 +144,11 @@ class Convolution:
     top: int
     batch: int
     fold: int
+    bands: int  # of rows, summed up one after the other
     input_shape: tuple
-    sums: np.ndarray  # (fold * outputs, positions) int16
+    sums: np.ndarray  # (fold * outputs, positions of a band) int16
+    whole: np.ndarray | None  # (outputs, height * width * batch) int16, shared by all layers, for activations that are
+    # made piece by piece; None where they are made at once
     biases: np.ndarray  # (outputs, 1) int16
     ratios: np.ndarray  # (weights, fold * outputs) int16; the first is 0
     last: np.ndarray  # (fold * outputs, 1) int16
@@ -162,8 +166,25 @@ class Convolution:
             count, across = window.shape
             window *= 0
             window += _every(x[row : row + (count - 1) * down + 1 : down], column, right, across // batch, batch)
+        whole = self.whole
+        if whole is None:
+            return self._activations(self._summed(0))
+        size = self.height // self.bands * self.width * batch  # of a band of one output
+        count = max(PIECE // size, 1)  # outputs at a time
+        for band in range(self.bands):
+            sums = self._summed(band)
+            for first in range(0, self.outputs, count):
+                part = sums[first : first + count]
+                whole[first : first + count, band * size : (band + 1) * size] = self._activations(part).reshape(
+                    (len(part), size)
+                )
+        return whole.reshape((self.outputs * self.height, self.width * batch))
+
+    def _summed(self, band: int) -> np.ndarray:
+        """The sums of a band of rows, those to be dropped included: (outputs, positions), valid until the next call."""
+        batch = self.batch
         sums = self.sums
-        for ratio, activations in self.steps or zip(self.ratio_columns(), self.seen_by_each()):  # noqa: B905
+        for ratio, activations in self.steps or zip(self.ratio_columns(), self.seen_by_each(band)):  # noqa: B905
             sums *= ratio  # the first one is 0
             sums += activations
         sums *= self.last
@@ -173,8 +194,13 @@ class Convolution:
             part += sums[fold * outputs : (fold + 1) * outputs, fold * batch :]
         sums = sums[:outputs]
         sums += self.biases
-        rows = self.height * self.pool
-        made = sums.reshape((outputs * rows, sums.shape[1] // rows))
+        return sums
+
+    def _activations(self, sums: np.ndarray) -> np.ndarray:
+        """Pooled, requantised and clipped sums of some outputs: (outputs * rows, width * batch)."""
+        batch = self.batch
+        rows = self.height * self.pool // self.bands
+        made = sums.reshape((len(sums) * rows, sums.shape[1] // rows))
         if self.pool == 2:
             made = np.maximum(made[0::2], made[1::2])
             made = np.maximum(_every(made, 0, 2, self.width, batch), _every(made, 1, 2, self.width, batch))
@@ -189,9 +215,13 @@ class Convolution:
         for start in range(0, count * outputs, outputs):
             yield flat[start : start + outputs]
 
-    def seen_by_each(self) -> Iterator[np.ndarray]:
-        """What one weight after the other meets: (positions,), of a depthwise convolution (channels, positions)."""
+    def seen_by_each(self, band: int) -> Iterator[np.ndarray]:
+        """What one weight after the other meets in a band: (positions,), of a depthwise convolution (channels,
+        positions)."""
+        positions = self.sums.shape[1]
         for seen in self.seen:
+            if self.bands > 1:
+                seen = seen[:, band * positions : (band + 1) * positions]
             if self.depthwise:
                 yield seen
             else:
@@ -208,13 +238,5 @@ def _every(x: np.ndarray, first: int, step: int, count: int, batch: int) -> np.n
 
 
 def _requantised(sums: np.ndarray, shift: int, top: int) -> np.ndarray:
-    """Activations 0..top of int16 sums (rows, columns)."""
-    rows, columns = sums.shape
-    if rows * columns <= _PIECE:
-        return np.minimum(np.right_shift(np.maximum(sums, 0), shift), top)
-    made = np.zeros(sums.shape, dtype=np.int16)
-    step = max(_PIECE // columns, 1)
-    for start in range(0, rows, step):
-        stop = min(start + step, rows)
-        made[start:stop] = np.minimum(np.right_shift(np.maximum(sums[start:stop], 0), shift), top)
-    return made
+    """Activations 0..top of int16 sums."""
+    return np.minimum(np.right_shift(np.maximum(sums, 0), shift), top)
