@@ -30,7 +30,7 @@ DOT_US_PER_MAC = 1.9  # a dense layer by np.dot
 NARROW_US_PER_MAC = 0.47  # a dense layer in int16
 CONV_US_PER_MAC = 0.32  # of the sums of a convolution, those dropped at the ends of rows included
 _TAP_US = 20  # one weight of every output, whatever their number
-_ANEW_US = 200  # where views of weights and inputs are made anew, a weight: with the garbage that they leave
+_ANEW_US = 150  # where views of weights and inputs are made anew, a weight: with the garbage that they leave
 _LAYER_US = 500
 _VIEW_BYTES = 52  # of an array that is a part of another, and its place in a list
 _STEP_BYTES = 2 * _VIEW_BYTES + 16  # of a weight's ratios and what it meets, and the pair of them
@@ -208,10 +208,10 @@ def ram_bytes(model: layout.Model, narrow: Sequence[bool] | None = None) -> int:
 
 def heap_bytes(model: layout.Model) -> int:
     """Heap that the network takes on the board, an estimate to some 10 %: its weights in the form that it keeps, its
-    buffers and views, and what a layer needs for a moment. 74 KB of it stay for `best`, 23 for `fast`.
+    buffers and views, and what a layer needs for a moment. 59 KB of it stay for `best`, 25 for `fast`.
     """
     kept = sums = whole = 0
-    passing = _PIECES_BYTES
+    passing = 0
     shape = (1, model.ink_height, model.ink_width)
     for layer in model.layers:
         kept += _LAYER_BYTES
@@ -223,6 +223,7 @@ def heap_bytes(model: layout.Model) -> int:
             kept += 2 * (channels * plane + layer.weights)
             kept += _STEP_BYTES * taps if taps <= board_layers.KEPT_TAPS else 0
             sums = max(sums, 2 * fold * layer.outputs * board_layers.band_of(layer, shape, 1))
+            passing = max(passing, _PIECES_BYTES)
             if not board_layers.in_one_piece(layer, shape, 1):
                 whole = max(whole, 2 * layer.outputs * layer.shape[1] * layer.shape[2])
         else:

@@ -48,7 +48,6 @@ class Schedule:
     integer_epochs    in integers, with Adam up to `integer_rate` of the mean weight of a layer
     batch             samples a step
     decay             weight decay in floats
-    threads           so many learn from parts of a batch side by side, each normalising its part by itself
     """
 
     epochs: int = 6
@@ -57,7 +56,6 @@ class Schedule:
     rate: float = 6e-3
     integer_rate: float = 0.003
     decay: float = 0.01
-    threads: int = 1
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ Needs PyTorch (`pip install picodigits[train]`).
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import math
 import os
@@ -466,7 +465,6 @@ class _Trainer:
         self.seed = seed
         self.epoch = 0
         self.epochs = schedule.epochs + schedule.integer_epochs
-        self.nets = [net]  # and those beside it, with the same weights: one a thread
         self.optimiser: torch.optim.Optimizer | None = None
         self.cycle: torch.optim.lr_scheduler.LambdaLR | None = None
 
@@ -478,9 +476,8 @@ class _Trainer:
         return told.hexdigest()
 
     def start_phase(self) -> None:
-        """Make the optimiser of the phase that `epoch` lies in, and the networks that learn side by side."""
+        """Make the optimiser of the phase that `epoch` lies in."""
         schedule = self.schedule
-        self.nets = [self.net, *(_twin(self.net) for _ in range(1, schedule.threads))]
         batches = -(-len(self.inks) // schedule.batch)
         if self.epoch < schedule.epochs:
             self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=schedule.rate, weight_decay=schedule.decay)
@@ -506,53 +503,28 @@ class _Trainer:
         assert self.optimiser is not None
         assert self.cycle is not None
         floats = self.epoch < self.schedule.epochs
-        for net in self.nets:
-            net.train(floats)
+        self.net.train(floats)
         rng = np.random.default_rng([self.seed, self.epoch])
         order = torch.from_numpy(rng.permutation(len(self.inks)))
         stage = f"epoch {self.epoch + 1} of {self.epochs}" + ("" if floats else ", in integers")
-        with ThreadPoolExecutor(len(self.nets), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for number, chosen in enumerate(torch.split(order, self.schedule.batch)):
-                if number % 20 == 0:
-                    progress(stage, number * self.schedule.batch, len(order))
-                if number and len(chosen) < 2 * len(self.nets):
-                    break  # too few to normalise a batch by
-                parts = chosen.chunk(len(self.nets))
-                list(pool.map(self._learn, self.nets, parts, [len(part) / len(chosen) for part in parts]))
-                self._add_gradients()
-                self.optimiser.step()
-                self.cycle.step()
-                if not floats and number % 8 == 0:
-                    self.net.keep_narrow()
+        for number, chosen in enumerate(torch.split(order, self.schedule.batch)):
+            if number % 20 == 0:
+                progress(stage, number * self.schedule.batch, len(order))
+            if number and len(chosen) == 1:
+                break  # nothing to normalise a batch by
+            loss = functional.cross_entropy(self.net(self.batch(chosen)), self.labels[chosen])
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimiser.step()
+            self.cycle.step()
+            if not floats and number % 8 == 0:
+                self.net.keep_narrow()
         progress(stage, len(order), len(order))
         self.epoch += 1
-
-    def _learn(self, net: IntegerNet, chosen: Tensor, weight: float) -> None:
-        """The gradients of the mean loss of some samples, times `weight`."""
-        net.zero_grad(set_to_none=True)
-        loss = functional.cross_entropy(net(self.batch(chosen)), self.labels[chosen])
-        (loss * weight).backward()  # type: ignore[no-untyped-call]
-
-    def _add_gradients(self) -> None:
-        """Of all the networks' to those of the first."""
-        for twin in self.nets[1:]:
-            for weights, same in zip(self.net.parameters(), twin.parameters(), strict=True):
-                if weights.grad is not None and same.grad is not None:
-                    weights.grad += same.grad
 
     def batch(self, chosen: Tensor) -> Tensor:
         """What the network sees of the chosen inks: (n, 1, H, W) float, whole numbers."""
         return _seen(self.inks[chosen], self.architecture.ink_shift)
-
-
-def _twin(net: IntegerNet) -> IntegerNet:
-    """A network that computes with the weights of `net` itself, and has gradients and batch statistics of its own."""
-    twin = copy.deepcopy(net)
-    for weights, same in zip(net.parameters(), twin.parameters(), strict=True):
-        same.data = weights.data
-    for layer, same_layer in zip(net.parts(), twin.parts(), strict=True):
-        same_layer.scale = layer.scale
-    return twin
 
 
 class _Checkpoint:
