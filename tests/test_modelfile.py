@@ -142,7 +142,7 @@ def test_the_heap_that_a_network_takes_is_estimated_as_it_was_measured_on_the_bo
     ]  # fmt: skip
     shape = {"ink_shape": (16, 16), "labels": [str(k) for k in range(10)], "rejects": True, "ink_shift": 4}
     model = modelfile.parse(modelfile.pack(**good(layers=layers, **shape)))
-    passing = 4000  # of the pieces in which sums become activations
+    passing = 4000  # bytes of the pieces in which sums become activations
     assert modelfile.heap_bytes(model) - passing == pytest.approx(56_032, rel=0.05)
     assert modelfile.fits_board(model)
     wider = [dataclasses.replace(layer(200, 288, shift=9)), layer(11, 200)]

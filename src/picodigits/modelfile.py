@@ -208,7 +208,7 @@ def ram_bytes(model: layout.Model, narrow: Sequence[bool] | None = None) -> int:
 
 def heap_bytes(model: layout.Model) -> int:
     """Heap that the network takes on the board, an estimate to some 10 %: its weights in the form that it keeps, its
-    buffers and views, and what a layer needs for a moment. 59 KB of it stay for `best`, 25 for `fast`.
+    buffers and views, and what a layer needs for a moment. 60 KB of it stay for `best`, 25 for `fast`.
     """
     kept = sums = whole = 0
     passing = 0
@@ -221,10 +221,10 @@ def heap_bytes(model: layout.Model) -> int:
             fold = board_layers.fold_of(layer, shape, 1)
             taps = layer.weights // (layer.outputs * fold)
             kept += 2 * (channels * plane + layer.weights)
-            kept += _STEP_BYTES * taps if taps <= board_layers.KEPT_TAPS else 0
+            kept += _STEP_BYTES * taps if board_layers.keeps_views(layer, shape) else 0
             sums = max(sums, 2 * fold * layer.outputs * board_layers.band_of(layer, shape, 1))
             passing = max(passing, _PIECES_BYTES)
-            if not board_layers.in_one_piece(layer, shape, 1):
+            if not board_layers.in_one_piece(layer, shape):
                 whole = max(whole, 2 * layer.outputs * layer.shape[1] * layer.shape[2])
         else:
             kept += layer.weights + 4 * layer.outputs
@@ -345,20 +345,20 @@ def macs(model: layout.Model) -> int:
 def network_ms(model: layout.Model) -> float:
     """Milliseconds of one run of the network on the Pico under CircuitPython, estimated from its parts."""
     us = 0.0
-    width = model.ink_width
+    shape = (1, model.ink_height, model.ink_width)
     for layer in model.layers:
         us += _LAYER_US
         if layer.kind == layout.CONV:
             rows = layer.shape[1] * layer.pool
-            columns = -(-(width + 2 * layer.pad) // layer.stride[1])
+            columns = -(-(shape[2] + 2 * layer.pad) // layer.stride[1])
             taps = layer.weights // layer.outputs
             us += layer.weights * rows * columns * CONV_US_PER_MAC
-            us += taps * (_TAP_US + (_ANEW_US if taps > board_layers.KEPT_TAPS else 0))
+            us += taps * (_TAP_US + (0 if board_layers.keeps_views(layer, shape) else _ANEW_US))
             made = layer.outputs * layer.shape[1] * layer.shape[2]
             us += made * 2.3 + (layer.outputs * rows * columns * 0.4 + made * 0.8 if layer.pool == 2 else 0)
         else:
             us += layer.weights * (NARROW_US_PER_MAC if layer.narrow else DOT_US_PER_MAC)
-        width = layer.shape[2]
+        shape = layer.shape
     return us / 1000
 
 

@@ -37,7 +37,7 @@ def read(model: Model, batch: int, scratch: object = None) -> list[Dense | Convo
     for layer, shape in zip(model.layers, shapes):  # noqa: B905
         if layer.kind == CONV:
             room = max(room, layer.outputs * fold_of(layer, shape, batch) * band_of(layer, shape, batch))
-            if not in_one_piece(layer, shape, batch):
+            if not in_one_piece(layer, shape):
                 place = max(place, layer.outputs * layer.shape[1] * layer.shape[2] * batch)
     if scratch is not None and len(scratch) >= 2 * room:  # type: ignore[arg-type]
         sums = np.frombuffer(scratch, dtype=np.int16, count=room)  # of one layer after the other
@@ -103,7 +103,7 @@ def _convolution(
     if _ON_BOARD:
         gc.collect()  # or the small ones that follow split the room that this took
     made.whole = None
-    if not in_one_piece(layer, shape, batch):
+    if not in_one_piece(layer, shape):
         across = layer.shape[1] * layer.shape[2] * batch
         made.whole = whole[: layer.outputs * across].reshape((layer.outputs, across))
     made.biases = np.array(_biases(layer, model), dtype=np.int16).reshape((layer.outputs, 1))
@@ -129,7 +129,7 @@ def _convolution(
             plane = phase[start : start + channels * size].reshape((channels, size))
             made.seen.append(plane[:, : made.bands * positions])
     made.steps = []
-    if made.bands == 1 and len(made.ratios) <= KEPT_TAPS:
+    if keeps_views(layer, shape):
         made.steps = list(zip(made.ratio_columns(), made.seen_by_each(0)))  # noqa: B905
         made.seen = []
     return made
@@ -151,10 +151,19 @@ def band_of(layer: Layer, shape: tuple, batch: int) -> int:
     return positions // height
 
 
-def in_one_piece(layer: Layer, shape: tuple, batch: int) -> bool:
+def _in_one_band(layer: Layer, shape: tuple) -> bool:
+    return band_of(layer, shape, 1) == positions_of(layer, shape, 1)
+
+
+def in_one_piece(layer: Layer, shape: tuple) -> bool:
     """Whether its activations are made at once, and need no place where they are put together."""
-    one_band: bool = band_of(layer, shape, batch) == positions_of(layer, shape, batch)
-    return one_band and layer.outputs * layer.shape[1] * layer.shape[2] * batch <= PIECE
+    return _in_one_band(layer, shape) and layer.outputs * layer.shape[1] * layer.shape[2] <= PIECE
+
+
+def keeps_views(layer: Layer, shape: tuple) -> bool:
+    """Whether the views of its weights and inputs are kept."""
+    taps: int = layer.weights // (layer.outputs * fold_of(layer, shape, 1))
+    return taps <= KEPT_TAPS and _in_one_band(layer, shape)
 
 
 def fold_of(layer: Layer, shape: tuple, batch: int) -> int:

@@ -31,13 +31,12 @@ try:
     from ulab import numpy as np
 
     _BATCH = 1
-    PIECE = 400  # activations that are made at a time: the heap has no larger blocks to spare
 except ImportError:
     import numpy as np
 
-    PIECE = 1 << 30
     _BATCH = 32  # inks at a time: the sums of a layer stay in the processor's cache
 
+PIECE = 400  # activations of an ink that are made at a time: the heap has no larger blocks to spare
 PRODUCTS = 1024  # of a narrow dense layer, made at a time: in a new array, since in place it would take three steps
 _FLOAT = np.ones((1, 1))  # multiplying by it makes an array float, in ulab and in NumPy
 
@@ -170,7 +169,7 @@ class Convolution:
         if whole is None:
             return self._activations(self._summed(0))
         size = self.height // self.bands * self.width * batch  # of a band of one output
-        count = max(PIECE // size, 1)  # outputs at a time
+        count = max(PIECE * batch // size, 1)  # outputs at a time
         for band in range(self.bands):
             sums = self._summed(band)
             for first in range(0, self.outputs, count):
