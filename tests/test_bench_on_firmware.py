@@ -33,6 +33,7 @@ from picodigits.export.bundle import circuitpy_files
 from picodigits.frames import encode
 from picodigits.lcd import Lcd
 from picodigits_board import network, preprocess, reading
+from picodigits_board.look import LOOKS
 from picodigits_board.modelfile import Model
 
 pytestmark = [
@@ -539,6 +540,32 @@ def process(frame, result):
     struct.pack_into("<%di" % classes, result, pixels, *[int(score) for score in reader.scores])
     struct.pack_into("<1sBB", result, pixels + 4 * classes, reader.text.encode(), reader.confidence, reader.status)
 """
+
+
+ROOM_PROGRAM = """
+import gc
+from picodigits_board import heap
+piece = heap.take_in_one_piece()
+from ulab import numpy as np
+from picodigits_board import preprocess
+finder = preprocess.make("find-4", 16, 16)
+def process(frame, result):
+    frame = np.frombuffer(frame, dtype=np.uint8)
+    gc.collect()
+    taken = [bytearray(4080) for _ in range(gc.mem_free() - 40000 >> 12)]
+    for attempt in range(finder.looks):
+        gc.collect()
+        finder.ink(frame, attempt)
+    result[0] = finder.looks
+"""
+
+
+def test_each_look_has_room_where_little_of_the_heap_is_free(firmware: firmware_files.Firmware) -> None:
+    # 40 KB here; `best` leaves 49, in pieces. Parts of these frames that are taken for the digit are large.
+    frames = camera.photograph(datasets.load("digits", "test").images[:218], "hard", seed=6)[[101, 154, 217]]
+    files = circuitpy_files(modelfile.find("tiny").data)
+    answer = run_on_board(ROOM_PROGRAM, files, frames, result_bytes=32, firmware=firmware)
+    assert answer.results[:, 0].tolist() == [len(LOOKS)] * 3
 
 
 # A network takes longer than the linear model, so 24 frames stand for 200 here.

@@ -43,10 +43,11 @@ class Find:
         self.box = None
         if self.status != FOUND:
             return self._sampler.blank()
-        ink = self._cut(frame, pooled, spread, digit_cells(parts, main), attempt)
+        cut = self._cut(pooled, spread, digit_cells(parts, main), attempt)
         if self.status == FOUND and len(parts) > 1 and any(beside(part, main) for part in parts):
             self.status = MANY
-        return ink
+        pooled = spread = parts = None  # room for sampling
+        return self._sampler.sample(frame, *cut) if cut else self._sampler.blank()
 
     def inks(self, frame: np.ndarray, most: int) -> list[tuple[np.ndarray, int, tuple[int, int, int, int] | None]]:
         """Up to `most` digits of a frame, left to right: a list of (ink, status, box). Empty where there is none."""
@@ -58,19 +59,16 @@ class Find:
         row = sorted(sorted(row, key=weight)[-most:], key=lambda part: part[2])
         found: list[tuple[np.ndarray, int, tuple[int, int, int, int] | None]] = []
         for part in row:
-            ink = self._cut(frame, pooled, spread, digit_cells(parts, part))
+            cut = self._cut(pooled, spread, digit_cells(parts, part))
+            ink = self._sampler.sample(frame, *cut) if cut else self._sampler.blank()
             found.append((ink, self.status, self.box))
         return found
 
     def _cut(
-        self,
-        frame: np.ndarray,
-        pooled: np.ndarray,
-        spread: np.ndarray,
-        cells: tuple[int, int, int, int],
-        attempt: int = 0,
-    ) -> np.ndarray:
-        """The ink of the digit in these cells (top, left, bottom, right); sets `status` and `box`."""
+        self, pooled: np.ndarray, spread: np.ndarray, cells: tuple[int, int, int, int], attempt: int = 0
+    ) -> tuple | None:
+        """What of the cells (top, left, bottom, right) is the digit, as `Sampler.sample` takes it, or None where
+        there is no ink; sets `status` and `box`."""
         top, left, bottom, right = cells
         steps, (more,), part, eighths = look.LOOKS[attempt]
         first = look.BORDER - sum(steps) - more
@@ -94,7 +92,7 @@ class Find:
         self.status = NOTHING
         self.box = None
         if not total:
-            return self._sampler.blank()
+            return None
 
         # The box, in 1/256 pooled pixels from the corner of the cells.
         y0, y1 = _trimmed(masses, total)
@@ -137,7 +135,7 @@ class Find:
             away += 16
         shear = slanted * 128 // upright if upright else 0
         shear = max(-MAX_SHEAR, min(MAX_SHEAR, shear))
-        return self._sampler.sample(frame, dark, near, cells, 16 * y16, 16 * x16, size * eighths >> 3, shear, peak)
+        return dark, near, cells, 16 * y16, 16 * x16, size * eighths >> 3, shear, peak
 
 
 def _trimmed(masses: list[int], total: int) -> tuple[int, int]:

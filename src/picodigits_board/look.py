@@ -76,6 +76,7 @@ class Looker:
         pooled = _pooled(np.bitwise_and(pixels[::scale, 0 :: 2 * scale], 7))  # the upper 3 of 6 bits of green
         pooled *= 8
         pooled += _pooled(np.right_shift(pixels[::scale, 1 :: 2 * scale], 5))  # 0..252
+        pooled = pooled.copy()  # a view would keep four times as much
 
         lowest = np.minimum(pooled[0::2], pooled[1::2])
         lowest = np.minimum(lowest[:, 0::2], lowest[:, 1::2])  # (15, 20)

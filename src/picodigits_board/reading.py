@@ -52,6 +52,10 @@ class Reader:
         self._transpose = transpose
         self.labels = model.labels
         self._decider = decider_of(model)
+        # Scores of the first look and likelihoods of each. They have their place from the start: in what a network
+        # leaves they would lie amid the heap, and then the next look finds no room for its larger blocks.
+        self._first = [0] * (len(model.labels) + model.rejects)
+        self._looks = [self._first[:] for _ in range(finder.looks)]
         self.shown_size = (model.ink_height, model.ink_width)
         self.status = preprocess.NOTHING
         self.boxes: list[tuple[int, int, int, int]] = []
@@ -79,16 +83,21 @@ class Reader:
 
     def read(self, frame: np.ndarray) -> None:
         """Read what `look` found in this frame."""
-        self.scores = self._net.scores(self.ink)
-        found = self.status == preprocess.FOUND
         decider = self._decider
-        looks = [decider.likelihoods(self.scores)]
-        if found and not decider.sure(looks[0]):
-            for attempt in range(1, self._finder.looks):
+        looks = self._looks
+        scores = self.scores = self._first
+        scores[:] = self._net.scores(self.ink)
+        looks[0][:] = decider.likelihoods(scores)
+        found = self.status == preprocess.FOUND
+        again = found and not decider.sure(looks[0])
+        if again:
+            for attempt in range(1, len(looks)):
+                gc.collect()  # what a large network leaves is in the finder's way
                 ink = self._ink(frame, attempt)
-                gc.collect()  # what that left is in the way of a large network
-                looks.append(decider.likelihoods(self._net.scores(ink)))
-        decision = decider.update(self.scores, found, looks)
+                gc.collect()  # and the other way round
+                looks[attempt][:] = decider.likelihoods(self._net.scores(ink))
+                del ink
+        decision = decider.update(scores, found, looks if again else looks[:1])
         self.text = self.labels[decision] if decision >= 0 else ""
         self.confidence = decider.confidence
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+
 try:
     from ulab import numpy as np
+
+    _ON_BOARD = True
 except ImportError:
     import numpy as np
+
+    _ON_BOARD = False
 
 from picodigits_board.look import FRAME_HEIGHT, FRAME_WIDTH, darkness
 
 ZERO_64THS = 4  # of the peak: ink value 0
 FINE_SIZE = 17  # a digit of up to 17 pooled pixels is sampled from the 80x60 picture
 FINEST_SIZE = 11  # ... and of up to 11 from the 160x120 picture, where there is one
+MANY_CELLS = 64  # sampling more of them takes 16 KB of the heap or more, in large blocks
 INK_MARGIN = 2  # a digit fills the ink but for 2 rows or columns
 
 _FULL = np.array([255], dtype=np.uint16)
@@ -62,10 +69,25 @@ class Sampler:
         A value is the mean of 2x2 samples half a place apart, in the picture in which places are a sample apart at
         least, if only just. What lies outside the cells is paper.
         """
-        unit = 2  # samples a cell
-        if size <= FINE_SIZE * 256:
-            unit = 8 if self._scale == 2 and size <= FINEST_SIZE * 256 else 4
-            dark = self._finer(frame, across, cells, unit)
+        unit = 1  # samples a pooled pixel
+        fine = size <= FINE_SIZE * 256
+        if fine:
+            unit = 4 if self._scale == 2 and size <= FINEST_SIZE * 256 else 2
+        step = max(size * unit // (2 * self._box_size), 128)  # from one copied row to the next, 1/256 of a sample
+        if fine:
+            # Of the cells only those that are seen, and one more: there is no room for a whole frame of them.
+            below = self.height * step // unit + 512
+            beside = self.width * step // unit + (below * abs(shear) >> 7) + 512
+            top, left, bottom, right = cells
+            first, start = max(y256 - below >> 9, 0), max(x256 - beside >> 9, 0)
+            bottom = min(bottom, top + (y256 + below >> 9) + 1)
+            right = min(right, left + (x256 + beside >> 9) + 1)
+            across = across[first : bottom - top, 2 * start : 2 * (right - left)]
+            if _ON_BOARD and (bottom - top - first) * (right - left - start) > MANY_CELLS:
+                gc.collect()  # what finding them left is in the way
+            y256 -= first << 9
+            x256 -= start << 9
+            dark = self._finer(frame, across, (top + first, left + start, bottom, right), 2 * unit)
         tall, wide = dark.shape
         half = np.frombuffer(np.right_shift(dark, 1), dtype=np.uint8).reshape((tall, 2 * wide))[:, 0::2]  # 0..126
         picture = memoryview(doubled(half.copy()).tobytes())  # columns twice: hit to half of one
@@ -73,8 +95,6 @@ class Sampler:
 
         # Rows are copied as bytes, two a place, each moved by what the digit leans.
         rows, columns = 2 * self.height, 2 * self.width
-        unit >>= 1  # samples a pooled pixel
-        step = max(size * unit // (2 * self._box_size), 128)  # from one copied row to the next, 1/256 of a sample
         middle = 2 * x256 * unit  # of the digit, 1/256 bytes
         side = columns * step  # what is seen on either side of it
         moved = 2 * rows * step * abs(shear) >> 8
