@@ -9,7 +9,7 @@ from __future__ import annotations
 
 NO_DIGIT = -1
 ONE = 1 << 16  # a likelihood of 1
-SURE = ONE * 3 // 4  # below, a digit is looked at again, see `look.LOOKS`
+SURE = ONE * 9 // 10  # below, a digit is looked at again, see `look.LOOKS`
 
 # round(2**16 * 2**(-k / 16)): a sixteenth of an octave each
 _POW2 = (65536, 62757, 60097, 57549, 55109, 52772, 50535, 48393, 46341, 44376, 42495, 40693, 38968, 37316, 35734, 34219)

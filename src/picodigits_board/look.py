@@ -38,6 +38,7 @@ LOOKS = (
     ((1, 2), (2,), THRESHOLD_64THS, 8),
     ((1,), (1,), THRESHOLD_64THS, 7),  # narrow: follows the edges of shadows, sinks inside thick strokes; and closer
     ((1, 2), (2,), 20, 9),  # low: joins what is pale, and more of the shadows; and from further away
+    ((1, 2), (2,), 14, 8),  # lower still: on even paper the best look, where there are shadows the worst
 )
 WEAK_PART = 6  # a part beside the main one with less than a sixth strong cells is a shadow's edge or a fold: dropped
 

@@ -57,8 +57,8 @@ class Recipe:
     data           names of the datasets, as `datasets.load` takes them
     cares          the levels of care at which training samples are photographed; empty: no camera, resized images
     renderings     photographs a sample and level of care; of a network's small datasets more
-    looks          that the reader may take (`look.LOOKS`): learned from are the ink of each photograph's first look
-                   and, above 1, that of one of the further ones, in turn
+    looks          so many of those that the reader may take (`look.LOOKS`), from the first on, are learned from: the
+                   ink of each photograph's first look and, above 1, that of one of the further ones, in turn
     neat           further ones of each sample, neat (`camera.CARE`)
     no_digit       frames without a digit a photograph of a digit at a level of care; above 0 it learns to reject
     architecture, schedule  of a network
@@ -114,9 +114,9 @@ _TINY = Architecture((Conv(6, pool=2), Conv(8), Conv(10, kernel=(2, 2), pool=2),
 # Larger ink promised more: in floats, labels alone, four million frames seen, it misread 67 clean and 153 studio frames
 # of 12 000 and 24 000 left out behind ink of 24x24, instead of 82 and 183. Trained to the end it kept that for hard
 # frames alone: with only the first convolution padded, from two teachers behind that ink (32, 48 and 64 channels, about
-# as much work as this one's), it misread with all looks 49 clean, 61 studio, 64 desk and 297 hard frames of 9 000 held
-# back each, instead of 37, 48, 66 and 327, and took 577 ms on the Pico. Those teachers misread 45 of the clean ones
-# together at the first look, this one's 39: clean frames are read about as well as the teachers read them.
+# as much work as this one's), it misread with the three looks of then 49 clean, 61 studio, 64 desk and 297 hard frames
+# of 9 000 held back each, instead of 37, 48, 66 and 327, and took 577 ms on the Pico. Those teachers misread 45 of the
+# clean ones together at the first look, this one's 39: clean frames are read about as well as the teachers read them.
 _BEST = Architecture((Conv(16, pad=1, pool=2), Conv(32, pad=1), Conv(32, pool=2), Dense(32)))
 
 RECIPES = {
@@ -138,8 +138,8 @@ RECIPES = {
             # first also strokes joined that lie apart.
             # With 18 and 4 epochs, 6 wide photographs and 5 on even paper in more kinds of handwriting (bent to 3.5 %,
             # strokes 0.55 to 1.5 as broad) it misread, of 9 000 held-back frames each, 46 clean ones, 50 of the studio
-            # and 66 at a desk with all looks, instead of 37, 48 and 66. Its teachers, who saw the same, misread 39, 47
-            # and 54 at the first look: of clean frames they know no more than it does.
+            # and 66 at a desk with three looks, instead of 37, 48 and 66. Its teachers, who saw the same, misread 39,
+            # 47 and 54 at the first look: of clean frames they know no more than it does.
             schedule=Schedule(20, 5, batch=256, rate=8e-3),
         ),
     )
