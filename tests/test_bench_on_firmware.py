@@ -11,6 +11,7 @@ import time
 import zlib
 from importlib import resources
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from picodigits.executors import NumpyExecutor
 from picodigits.export.bundle import circuitpy_files
 from picodigits.frames import encode
 from picodigits.lcd import Lcd
+from picodigits.modelfile import DenseLayer
 from picodigits_board import network, preprocess, reading
 from picodigits_board.look import LOOKS
 from picodigits_board.modelfile import Model
@@ -566,6 +568,26 @@ def test_each_look_has_room_where_little_of_the_heap_is_free(firmware: firmware_
     files = circuitpy_files(modelfile.find("tiny").data)
     answer = run_on_board(ROOM_PROGRAM, files, frames, result_bytes=32, firmware=firmware)
     assert answer.results[:, 0].tolist() == [len(LOOKS)] * 3
+
+
+def test_a_frame_that_the_heap_has_no_room_for_is_left_out_and_three_in_a_row_end_the_program(
+    firmware: firmware_files.Firmware,
+) -> None:
+    # 70 KB of weights leave 34 KB, which blank paper can be read in, and a frame with large parts can not.
+    sizes = (256, 60, 250, 60, 250, 42)
+    layers = [DenseLayer(np.zeros((b, a), np.int8), np.zeros(b, np.int32), 8) for a, b in pairwise(sizes)]
+    layers.append(DenseLayer(np.zeros((10, 42), np.int8), np.zeros(10, np.int32)))
+    heavy = modelfile.pack(
+        name="heavy", preprocess_id=preprocess.FIND, ink_shape=(16, 16), labels="0123456789", layers=layers, octave=1,
+        min_confidence=0,
+    )  # fmt: skip
+    blank = camera.photograph(np.zeros((1, 28, 28), np.uint8), "studio", seed=6)[0]
+    large = camera.photograph(datasets.load("digits", "test").images[:218], "hard", seed=6)[217]
+    seen = run(circuitpy_files(heavy), [blank, large, blank, large], firmware=firmware, frames_each=1, quick=True)
+    said = [line.values.get("frame") or line.values["error"].split(". ")[0] for line in seen.lines]
+    left_out = "out of memory: a frame is left out"
+    assert said == ["0", left_out, "2", left_out, left_out, "out of memory: use a smaller model"]
+    assert seen.lcd[130:].max() == 0, "the message, not the picture of a working program"
 
 
 # A network takes longer than the linear model, so 24 frames stand for 200 here.

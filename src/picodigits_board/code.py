@@ -49,6 +49,24 @@ def read_frame():
     reader.forget()
 
 
+def try_frame(missed):
+    """As `read_frame`, but a frame for which the heap has no room is left out: what is taken for its digit is large.
+
+    `missed` frames before it have been left out in a row. Returns how many have now. Raises MemoryError for the third:
+    then it is not the frame.
+    """
+    try:
+        read_frame()
+        return 0
+    except MemoryError:
+        if missed == 2:
+            raise
+        reader.forget()
+        gc.collect()
+        link.usb.say("error=out of memory: a frame is left out. A smaller model leaves room for it")
+        return missed + 1
+
+
 camera = view = None
 try:
     settings.check()
@@ -64,14 +82,15 @@ try:
     if lcd:
         view = screen.Screen(lcd, picture, reader.labels, reader.shown_size, SETTINGS["TRANSPOSE"], SETTINGS["DIGITS"])
     cost = stages.Stages(link.usb)
+    missed = 0
     while True:
         try:
-            read_frame()
+            missed = try_frame(missed)
             gc.collect()  # here: deeper down the stack still points to what has gone, and some of it would be kept
             while not cost.next():  # until the PC has changed a setting of the camera
                 camera.capture()
                 cost.done("capture")
-                read_frame()
+                missed = try_frame(missed)
                 gc.collect()
         except capture.CameraError as error:
             complain(error)

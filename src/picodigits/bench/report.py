@@ -109,8 +109,11 @@ def as_the_article_mounts_it(frame: NDArray[np.uint16]) -> NDArray[np.uint16]:
 
 
 def _row(name: str, result: BenchResult, size: int, right_percent: float) -> Row:
-    if len(result.frames) < 2:
-        raise BenchError(f"{name}: got no reading, the board said: {'; '.join(dict.fromkeys(result.errors))}")
+    if result.errors or len(result.frames) < 2:
+        raise BenchError(
+            f"{name}: got {len(result.frames)} frames, need 2 at least and no error. "
+            f"The board said: {'; '.join(dict.fromkeys(result.errors)) or 'nothing'}"
+        )
     mean = result.mean_ms()
     return Row(
         program=name,

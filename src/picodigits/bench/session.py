@@ -71,8 +71,10 @@ def run_model(
     result = run(
         files, chosen.frames, firmware=firmware_for(firmware, progress), frames_each=frames_each, progress=progress
     )
-    if not result.frames:
-        raise BenchError(f"bench: got no frame, the board said: {'; '.join(dict.fromkeys(result.errors))}")
+    if result.errors:  # a frame that is left out, or the end: what follows is no longer frame by frame the PC's
+        raise BenchError(
+            f"bench: got {len(result.frames)} frames, the board said: {'; '.join(dict.fromkeys(result.errors))}"
+        )
     executor = NumpyExecutor(model)
     inks = make_inks(
         np.repeat(chosen.frames, frames_each, axis=0), model.preprocess_id, (model.ink_height, model.ink_width)
