@@ -32,39 +32,25 @@ def complain(error):
 
 def read_frame():
     """What the camera has captured, to the screen and over USB. Nothing of it stays, so that large blocks stay free."""
-    reader.look(camera.frame)
-    gc.collect()  # what that left, some 55 KB, before it is in the network's way
-    cost.done("ink")
-    if view:
-        view.show_picture(reader.status, reader.box, reader.boxes)
-    cost.done("screen")
-    cost.send_picture(camera.frame)
-    reader.read(camera.go_on())  # the next picture comes in while this one is read
-    cost.done("network")
-    if view:
-        view.show(reader.shown, reader.text, reader.confidence, reader.status, cost.fps)
-    cost.done("screen")
-    status = preprocess.STATUS_KEYS[reader.status]
-    cost.say(reader.text, reader.confidence, status, reader.box, reader.scores, reader.ink)
-    reader.forget()
-
-
-def try_frame(missed):
-    """As `read_frame`, but a frame for which the heap has no room is left out: what is taken for its digit is large.
-
-    `missed` frames before it have been left out in a row. Returns how many have now. Raises MemoryError for the third:
-    then it is not the frame.
-    """
     try:
-        read_frame()
-        return 0
+        reader.look(camera.frame)
+        gc.collect()  # what that left, some 55 KB, before it is in the network's way
+        cost.done("ink")
+        if view:
+            view.show_picture(reader.status, reader.box, reader.boxes)
+        cost.done("screen")
+        cost.send_picture(camera.frame)
+        reader.read(camera.go_on())  # the next picture comes in while this one is read
+        cost.done("network")
+        if view:
+            view.show(reader.shown, reader.text, reader.confidence, reader.status, cost.fps)
+        cost.done("screen")
+        status = preprocess.STATUS_KEYS[reader.status]
+        cost.say(reader.text, reader.confidence, status, reader.box, reader.scores, reader.ink)
     except MemoryError:
-        if missed == 2:
+        if cost.left_out():
             raise
-        reader.forget()
-        gc.collect()
-        link.usb.say("error=out of memory: a frame is left out. A smaller model leaves room for it")
-        return missed + 1
+    reader.forget()
 
 
 camera = view = None
@@ -82,15 +68,14 @@ try:
     if lcd:
         view = screen.Screen(lcd, picture, reader.labels, reader.shown_size, SETTINGS["TRANSPOSE"], SETTINGS["DIGITS"])
     cost = stages.Stages(link.usb)
-    missed = 0
     while True:
         try:
-            missed = try_frame(missed)
+            read_frame()
             gc.collect()  # here: deeper down the stack still points to what has gone, and some of it would be kept
             while not cost.next():  # until the PC has changed a setting of the camera
                 camera.capture()
                 cost.done("capture")
-                missed = try_frame(missed)
+                read_frame()
                 gc.collect()
         except capture.CameraError as error:
             complain(error)

@@ -21,6 +21,7 @@ class Stages:
     def __init__(self, usb: link.Link) -> None:
         gc.collect()  # what the start has left
         self._usb = usb
+        self._missed = 0  # frames in a row that were left out
         self._number = -1
         self._loop_ms = 0.0  # from the start of the last frame to the start of this one
         self._spent = {"capture": 0, "ink": 0, "network": 0, "screen": 0}  # us
@@ -82,6 +83,17 @@ class Stages:
         if self._trace:
             text += " heap=" + ",".join([str(free) for free in self._free])
         self._usb.say(text)
+        self._missed = 0
+
+    def left_out(self) -> bool:
+        """In place of `say`: the heap had no room for this frame, since what is taken for its digit is large. Tells the
+        PC, but of the third frame in a row. Returns whether it is that: then it is not the frame."""
+        self._missed += 1
+        if self._missed == 3:
+            return True
+        gc.collect()
+        self._usb.say("error=out of memory: a frame is left out. A smaller model leaves room for it")
+        return False
 
 
 def largest_block() -> int:
