@@ -27,7 +27,7 @@ from picodigits_board.preprocess import STATUS_NAMES
 
 MODEL = "fast"
 ON_BENCH = 3  # digits that the emulated Pico reads too: about a minute
-FRAMES_EACH = 2  # frames that it takes of each
+FRAMES_EACH = 5  # frames that it takes of each: its screen is drawn one thing a frame, and a hint takes longest
 SHEET = "demo.png"
 NO_DIGIT = "no digit"
 
