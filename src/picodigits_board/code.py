@@ -31,7 +31,8 @@ def complain(error):
 
 
 def read_frame():
-    """What the camera has captured, to the screen and over USB. Nothing of it stays, so that large blocks stay free."""
+    """What the camera has captured, to the screen and over USB. Nothing of it stays, so that large blocks stay free. A
+    frame that the heap has no room for is left out; raises MemoryError for the third in a row."""
     try:
         reader.look(camera.frame)
         gc.collect()  # what that left, some 55 KB, before it is in the network's way
